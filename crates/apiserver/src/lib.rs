@@ -1,0 +1,1 @@
+//! The API server: store, HTTP, watch, discovery, OpenAPI, and the streams into Pods.

@@ -1,0 +1,1 @@
+//! The control loops: scheduler, namespaces, service accounts, node health, garbage collection.

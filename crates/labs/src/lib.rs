@@ -1,0 +1,1 @@
+//! The lab format, its runner, the checks and grading, and the book's preprocessor.

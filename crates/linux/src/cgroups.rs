@@ -1,0 +1,1 @@
+//! Control groups: what a Pod may use, and what it does use.

@@ -1,0 +1,3 @@
+//! The `podlab` command.
+
+fn main() {}

@@ -1,0 +1,487 @@
+//! What a node can do: the one door through which a kubelet acts.
+//!
+//! Two implementations exist: `linux` talks to the node's init and to the Pod supervisors, `simulated` plays Pods
+//! whose containers are little programs of data.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// A Pod's uid, as the API server gave it out. It names directories, cgroups and sockets.
+pub type PodUid = String;
+
+/// The runtime's name of one start of a container: 64 hexadecimal digits, as container runtimes print them.
+pub type ContainerId = String;
+
+/// A byte stream into a Pod (port-forward) or to a client.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// What a node can do.
+///
+/// Every method is idempotent: the kubelet may be killed between any two of them, and asks again.
+pub trait Backend: Send + Sync + 'static {
+    /// What this node is: its size, addresses and versions. Does not change while the node is up.
+    fn facts(&self) -> NodeFacts;
+
+    /// Every Pod that exists on the node now. A restarted kubelet starts from this, not from memory.
+    fn pods(&self) -> impl Future<Output = Result<Vec<PodState>, BackendError>> + Send;
+
+    /// The events from now on. A second call replaces the first one's receiver. When the receiver reports that
+    /// events were lost (channel closed), the kubelet asks for [`pods`](Backend::pods) again.
+    fn events(&self) -> tokio::sync::mpsc::Receiver<Event>;
+
+    /// Makes the Pod's namespaces, its cgroup, its network and its directories.
+    fn create_pod(&self, pod: &PodConfig) -> impl Future<Output = Result<PodState, BackendError>> + Send;
+
+    /// Ends every container (SIGKILL), the supervisor and the network of the Pod; keeps its directories and logs.
+    fn stop_pod(&self, uid: &PodUid) -> impl Future<Output = Result<(), BackendError>> + Send;
+
+    /// Removes what is left: directories, volumes, logs, cgroups.
+    fn remove_pod(&self, uid: &PodUid) -> impl Future<Output = Result<(), BackendError>> + Send;
+
+    /// Prepares a volume under the Pod's directory, or brings its files up to date.
+    fn set_up_volume(&self, uid: &PodUid, volume: &Volume) -> impl Future<Output = Result<(), BackendError>> + Send;
+
+    /// The image a reference means, when the node's store has it.
+    fn image(&self, reference: &str) -> impl Future<Output = Result<Option<Image>, BackendError>> + Send;
+
+    /// Brings an image into the node's store.
+    fn pull(&self, reference: &str) -> impl Future<Output = Result<Image, BackendError>> + Send;
+
+    /// Creates and starts a container.
+    fn start_container(
+        &self,
+        uid: &PodUid,
+        container: &ContainerConfig,
+    ) -> impl Future<Output = Result<ContainerId, BackendError>> + Send;
+
+    /// Sends a signal to the first process of a container. A container that is already gone is no error.
+    fn signal(
+        &self,
+        uid: &PodUid,
+        container: &ContainerId,
+        signal: i32,
+    ) -> impl Future<Output = Result<(), BackendError>> + Send;
+
+    /// Forgets an ended container: its root file system and its cgroup. The log stays until the Pod is removed or
+    /// the log is rotated away.
+    fn remove_container(
+        &self,
+        uid: &PodUid,
+        container: &ContainerId,
+    ) -> impl Future<Output = Result<(), BackendError>> + Send;
+
+    /// Runs a command in a container and collects at most `limit` bytes of its output; for probes and hooks.
+    fn exec_collect(
+        &self,
+        uid: &PodUid,
+        container: &ContainerId,
+        command: &[String],
+        timeout: Duration,
+        limit: usize,
+    ) -> impl Future<Output = Result<Collected, BackendError>> + Send;
+
+    /// Runs a command in a container with its streams connected; for `kubectl exec`. Resolves with the exit code.
+    fn exec(
+        &self,
+        uid: &PodUid,
+        container: &ContainerId,
+        exec: ExecConfig,
+        streams: Streams,
+    ) -> impl Future<Output = Result<i32, BackendError>> + Send;
+
+    /// Connects the streams of a running container; for `kubectl attach`. Resolves when the container has ended.
+    fn attach(
+        &self,
+        uid: &PodUid,
+        container: &ContainerId,
+        streams: Streams,
+    ) -> impl Future<Output = Result<(), BackendError>> + Send;
+
+    /// Connects to a TCP port on the Pod's loopback; for `kubectl port-forward`.
+    fn connect(&self, uid: &PodUid, port: u16) -> impl Future<Output = Result<Box<dyn Stream>, BackendError>> + Send;
+
+    /// Makes one attempt of a probe that needs the network.
+    fn probe(&self, uid: &PodUid, check: &NetworkCheck, timeout: Duration)
+    -> impl Future<Output = ProbeOutcome> + Send;
+
+    /// What each Pod uses now; for `kubectl top`, eviction and `podlab xray`.
+    fn usage(&self) -> impl Future<Output = Result<Vec<PodUsage>, BackendError>> + Send;
+
+    /// Opens the log of a container's `attempt` (0 is the first start). The file is in the CRI format:
+    /// `TIME STREAM TAG MESSAGE` (kubernetes/design-proposals-archive, node/kubelet-cri-logging.md).
+    fn log(
+        &self,
+        uid: &PodUid,
+        container: &str,
+        attempt: u32,
+    ) -> impl Future<Output = Result<tokio::fs::File, BackendError>> + Send;
+}
+
+/// What a node is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeFacts {
+    pub name: String,
+    /// In thousandths of a core.
+    pub cpu_millis: u64,
+    /// In bytes.
+    pub memory: u64,
+    /// In bytes.
+    pub ephemeral_storage: u64,
+    /// How many Pods the node takes (110 unless told otherwise).
+    pub pods: u32,
+    pub internal_ip: String,
+    /// The addresses of the node's Pods, as `10.244.0.0/24`.
+    pub pod_cidr: String,
+    pub machine_id: String,
+    pub system_uuid: String,
+    pub boot_id: String,
+    pub kernel_version: String,
+    pub os_image: String,
+    pub architecture: String,
+    /// Spelt as `podlab://0.1.0`.
+    pub container_runtime_version: String,
+}
+
+/// What the namespaces of a Pod are made from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PodConfig {
+    pub uid: PodUid,
+    pub namespace: String,
+    pub name: String,
+    pub hostname: String,
+    /// The node's network instead of an own one.
+    pub host_network: bool,
+    /// One pid namespace for all containers, whose first process is the supervisor's.
+    pub share_process_namespace: bool,
+    /// Safe, namespaced kernel settings.
+    pub sysctls: BTreeMap<String, String>,
+    /// `guaranteed`, `burstable` or `besteffort`: the Pod's parent cgroup.
+    pub qos: Qos,
+    pub resources: Resources,
+    /// The text of the managed `/etc/hosts` without the Pod's own address line (that is added by the backend, which
+    /// knows the address).
+    pub host_aliases: Vec<HostAlias>,
+    /// The text of `/etc/resolv.conf`.
+    pub resolv_conf: String,
+}
+
+/// One line of `/etc/hosts`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostAlias {
+    pub ip: String,
+    pub hostnames: Vec<String>,
+}
+
+/// Quality of service class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Qos {
+    Guaranteed,
+    Burstable,
+    BestEffort,
+}
+
+/// What a cgroup is set to. `None` leaves the kernel's default.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resources {
+    /// In thousandths of a core; becomes `cpu.shares` or `cpu.weight`.
+    pub cpu_request_millis: Option<u64>,
+    /// In thousandths of a core; becomes the CFS quota of a 100 ms period.
+    pub cpu_limit_millis: Option<u64>,
+    /// In bytes.
+    pub memory_limit: Option<u64>,
+    pub pids_limit: Option<u64>,
+    pub oom_score_adj: Option<i32>,
+}
+
+/// A container to be started.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContainerConfig {
+    /// The name in the Pod.
+    pub name: String,
+    /// How many times this container was started before.
+    pub attempt: u32,
+    /// As the store knows it: [`Image::id`].
+    pub image_id: String,
+    /// Overrides the image's entrypoint when not empty.
+    pub command: Vec<String>,
+    /// Overrides the image's arguments when not empty.
+    pub args: Vec<String>,
+    /// Empty: the image's.
+    pub working_dir: String,
+    /// In order, already expanded; added to the image's.
+    pub env: Vec<(String, String)>,
+    pub mounts: Vec<Mount>,
+    pub security: Security,
+    pub resources: Resources,
+    pub stdin: bool,
+    pub stdin_once: bool,
+    pub tty: bool,
+    /// Where in the container the termination message is read from.
+    pub termination_message_path: String,
+}
+
+/// A volume's place in a container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mount {
+    /// The volume's name in the Pod.
+    pub volume: String,
+    pub path: String,
+    pub sub_path: String,
+    pub read_only: bool,
+    pub recursive_read_only: bool,
+    pub propagation: Propagation,
+}
+
+/// Whether mounts made on one side appear on the other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Propagation {
+    #[default]
+    None,
+    HostToContainer,
+    Bidirectional,
+}
+
+/// Who a container's processes are and what they may do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Security {
+    /// `None`: the image's user.
+    pub user: Option<u32>,
+    pub group: Option<u32>,
+    /// Refuse to start when the user turns out to be root.
+    pub run_as_non_root: bool,
+    pub supplemental_groups: Vec<u32>,
+    /// Owner of volumes that take one.
+    pub fs_group: Option<u32>,
+    /// Names without `CAP_`, or `ALL`.
+    pub capabilities_add: Vec<String>,
+    pub capabilities_drop: Vec<String>,
+    pub privileged: bool,
+    pub read_only_root: bool,
+    pub allow_privilege_escalation: bool,
+    pub seccomp: Seccomp,
+    pub unmasked_proc: bool,
+}
+
+/// Which system calls are allowed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Seccomp {
+    #[default]
+    RuntimeDefault,
+    Unconfined,
+    /// A profile file on the node.
+    Localhost(String),
+}
+
+/// A volume of a Pod, with everything it needs already looked up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Volume {
+    pub name: String,
+    pub source: VolumeSource,
+    /// Group that owns the files, where the kind of volume takes one.
+    pub fs_group: Option<u32>,
+}
+
+/// Where a volume's files come from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum VolumeSource {
+    /// An empty directory that lives as long as the Pod.
+    EmptyDir { memory: bool, size_limit: Option<u64> },
+    /// A path on the node's own disk (never the learner's), checked as the `type` says.
+    HostPath { path: String, kind: String },
+    /// Files made from ConfigMaps, Secrets, the downward API and tokens, published atomically.
+    Files { files: BTreeMap<String, ProjectedFile> },
+    /// An image's files, read-only.
+    Image { image_id: String },
+    /// A directory of a network file server.
+    Nfs { server: String, path: String, read_only: bool },
+}
+
+/// One file of a projected volume.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProjectedFile {
+    pub content: Vec<u8>,
+    pub mode: u32,
+}
+
+/// An image in the node's store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Image {
+    /// The digest of the image's configuration: `sha256:…`.
+    pub id: String,
+    /// How the status shows it: `repository@sha256:…`.
+    pub repo_digest: String,
+    /// In bytes, of all layers.
+    pub size: u64,
+    /// The user the image asks for: empty, a number, a name, or `user:group`.
+    pub user: String,
+    /// Whether it was in the store from the start.
+    pub built_in: bool,
+}
+
+/// What is there of a Pod.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PodState {
+    pub uid: PodUid,
+    pub namespace: String,
+    pub name: String,
+    /// The Pod's address; the node's with `host_network`.
+    pub ip: String,
+    /// False once the supervisor is gone: what is left are directories, logs and the record of how containers ended.
+    pub alive: bool,
+    pub created_at: Timestamp,
+    /// In the order they were started; ended ones stay until they are removed.
+    pub containers: Vec<ContainerState>,
+}
+
+/// What is there of a container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContainerState {
+    pub id: ContainerId,
+    pub name: String,
+    pub attempt: u32,
+    pub image_id: String,
+    pub started_at: Timestamp,
+    pub exit: Option<Exit>,
+}
+
+/// How a container ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exit {
+    /// 128 + the signal's number when a signal ended it, as shells count.
+    pub code: i32,
+    pub signal: Option<i32>,
+    pub finished_at: Timestamp,
+    /// The kernel killed it for its memory limit.
+    pub oom_killed: bool,
+    /// What the container left in its termination message file, at most 4096 bytes.
+    pub message: String,
+}
+
+/// Something happened on the node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A container ended.
+    Exited { pod: PodUid, container: ContainerId, exit: Exit },
+    /// A Pod's supervisor is gone, and everything it held with it.
+    PodDied { pod: PodUid },
+}
+
+/// What `kubectl exec` asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExecConfig {
+    pub command: Vec<String>,
+    pub tty: bool,
+}
+
+/// The client's side of exec and attach. Each stream that was not asked for is absent.
+#[derive(Default)]
+pub struct Streams {
+    pub stdin: Option<Box<dyn AsyncRead + Send + Unpin>>,
+    pub stdout: Option<Box<dyn AsyncWrite + Send + Unpin>>,
+    pub stderr: Option<Box<dyn AsyncWrite + Send + Unpin>>,
+    /// New sizes of the client's terminal, as (columns, rows).
+    pub resize: Option<tokio::sync::mpsc::Receiver<(u16, u16)>>,
+}
+
+/// The end of a collected command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Collected {
+    pub code: i32,
+    pub output: Vec<u8>,
+    /// There was more output than the limit.
+    pub truncated: bool,
+    /// The deadline passed and the command was killed.
+    pub timed_out: bool,
+}
+
+/// A probe over the network, to the Pod's address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NetworkCheck {
+    Http { host: Option<String>, port: u16, path: String, https: bool, headers: Vec<(String, String)> },
+    Tcp { host: Option<String>, port: u16 },
+    Grpc { port: u16, service: String },
+}
+
+/// How one attempt of a probe went. The text is what the `Unhealthy` event carries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProbeOutcome {
+    Success,
+    Failure(String),
+}
+
+/// What a Pod uses.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PodUsage {
+    pub uid: PodUid,
+    pub containers: Vec<ContainerUsage>,
+}
+
+/// What a container uses.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContainerUsage {
+    pub name: String,
+    /// Since the container started.
+    pub cpu_nanoseconds: u64,
+    /// Working set in bytes: usage less inactive file pages.
+    pub memory: u64,
+}
+
+/// What a node could not do. The messages are those that appear in events and statuses.
+#[derive(Debug, thiserror::Error)]
+pub enum BackendError {
+    /// There is no such Pod on this node.
+    #[error("pod {0} is not on this node")]
+    NoSuchPod(PodUid),
+    /// There is no such container in the Pod.
+    #[error("container {container} of pod {pod} is not running")]
+    NoSuchContainer { pod: PodUid, container: String },
+    /// The reference names nothing that the store or a registry has.
+    #[error("{0}")]
+    Image(#[source] ImageError),
+    /// The container's process could not be started; `message` is the runtime's text for the status.
+    #[error("{message}")]
+    Start { reason: StartFailure, message: String },
+    /// A volume could not be set up; the text goes into the `FailedMount` event.
+    #[error("MountVolume.SetUp failed for volume \"{volume}\" : {message}")]
+    Volume { volume: String, message: String },
+    /// The host does not let us do this.
+    #[error("this host does not allow {what}: {why}")]
+    Refused { what: String, why: String },
+    /// Talking to the node's init or to the Pod's supervisor failed.
+    #[error("{what} of pod {pod}: {source}")]
+    Io {
+        pod: PodUid,
+        what: &'static str,
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// Why an image is not there.
+#[derive(Debug, thiserror::Error)]
+pub enum ImageError {
+    #[error("couldn't parse image name \"{0}\": invalid reference format")]
+    InvalidName(String),
+    #[error("{0}")]
+    Pull(String),
+}
+
+/// Which of the container status reasons a failed start gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartFailure {
+    /// `StartError`: the process could not be executed.
+    Start,
+    /// `CreateContainerConfigError`: the configuration cannot be met (runAsNonRoot with a root image, say).
+    Config,
+    /// `CreateContainerError`: the container could not be made.
+    Create,
+    /// `RunContainerError`.
+    Run,
+}
