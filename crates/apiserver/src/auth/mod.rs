@@ -1,0 +1,55 @@
+//! Who asks, and whether they may.
+
+/// Who a request comes from, as authentication found it.
+///
+/// [`auth::Identity::groups`](Identity::groups) decides: `system:masters` may do anything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    pub user: String,
+    pub groups: Vec<String>,
+    /// Only service accounts have one.
+    pub uid: Option<String>,
+    /// What `kubectl auth whoami` prints below the groups: key and values, sorted by key.
+    pub extra: Vec<(String, Vec<String>)>,
+}
+
+impl Identity {
+    /// An authenticated user; `system:authenticated` is added to the groups.
+    pub fn user<S: Into<String>>(user: impl Into<String>, groups: impl IntoIterator<Item = S>) -> Self {
+        let mut groups: Vec<String> = groups.into_iter().map(Into::into).collect();
+        groups.push("system:authenticated".into());
+        Self { user: user.into(), groups, uid: None, extra: Vec::new() }
+    }
+
+    /// Who the kubeconfig is written for.
+    pub fn admin() -> Self {
+        Self::user("kubernetes-admin", ["system:masters"])
+    }
+
+    /// The kubelet of a node.
+    pub fn node(name: &str) -> Self {
+        Self::user(format!("system:node:{name}"), ["system:nodes"])
+    }
+
+    pub fn scheduler() -> Self {
+        Self::user("system:kube-scheduler", ["system:masters"])
+    }
+
+    pub fn controller_manager() -> Self {
+        Self::user("system:kube-controller-manager", ["system:masters"])
+    }
+
+    /// Who gave no credentials at all.
+    pub fn anonymous() -> Self {
+        Self {
+            user: "system:anonymous".into(),
+            groups: vec!["system:unauthenticated".into()],
+            uid: None,
+            extra: Vec::new(),
+        }
+    }
+
+    pub fn is_in(&self, group: &str) -> bool {
+        self.groups.iter().any(|g| g == group)
+    }
+}
