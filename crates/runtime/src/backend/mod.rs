@@ -17,6 +17,16 @@ pub type PodUid = String;
 /// The runtime's name of one start of a container: 64 hexadecimal digits, as container runtimes print them.
 pub type ContainerId = String;
 
+/// The id of a container's `attempt`.
+///
+/// It is derived and not drawn, so that a start that is asked for twice (the kubelet was killed in between) means the
+/// same container, and a start that failed has an id for the status to show.
+pub fn container_id(pod: &PodUid, name: &str, attempt: u32) -> ContainerId {
+    use sha2::Digest;
+    let digest = sha2::Sha256::digest(format!("{pod}/{name}/{attempt}"));
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// A byte stream into a Pod (port-forward) or to a client.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
@@ -53,7 +63,8 @@ pub trait Backend: Send + Sync + 'static {
     /// Brings an image into the node's store.
     fn pull(&self, reference: &str) -> impl Future<Output = Result<Image, BackendError>> + Send;
 
-    /// Creates and starts a container.
+    /// Creates and starts a container. Its id is [`container_id`]; when that one runs or has run already, nothing is
+    /// started and the id is returned.
     fn start_container(
         &self,
         uid: &PodUid,
@@ -321,6 +332,8 @@ pub struct Image {
     pub size: u64,
     /// The user the image asks for: empty, a number, a name, or `user:group`.
     pub user: String,
+    /// The signal that asks the image's program to end, when that is not SIGTERM.
+    pub stop_signal: Option<i32>,
     /// Whether it was in the store from the start.
     pub built_in: bool,
 }
