@@ -2,8 +2,20 @@
 //!
 //! Nothing here knows Kubernetes, and nothing here is asynchronous: the node's init and the Pod supervisors are
 //! single-threaded programs around `poll`.
+//!
+//! The processes, outermost first, each started by the one before it:
+//!
+//! | role | module | what it holds |
+//! |---|---|---|
+//! | fabric | [`fabric`] | the network between the nodes (and the user namespace when not root) |
+//! | node init | [`node`] | a node: its mount, pid, net, uts, ipc and cgroup namespaces |
+//! | supervisor | `supervisor` | a Pod: its net, ipc, uts and pid namespaces; parents the containers |
+//! | janitor | [`janitor`] | nothing; it stands outside and sweeps when the others are gone |
 
 pub mod cgroups;
+pub mod fabric;
+pub mod janitor;
 pub mod namespaces;
 pub mod network;
+pub mod node;
 pub mod rootfs;
