@@ -1,0 +1,39 @@
+# A menu over cargo and podlab. No logic of its own.
+
+# What there is
+default:
+    @just --list
+
+# Start the cluster and the book (Ctrl-C stops both)
+start *ARGS:
+    cargo run -- start {{ARGS}}
+
+# Every test that needs nothing but this machine
+test *ARGS:
+    cargo test {{ARGS}}
+
+# Run a lab: `just lab kuard`, `just lab kuard --auto`
+lab NAME *ARGS:
+    cargo run -- lab run {{NAME}} {{ARGS}}
+
+# Grade an exercise: `just check kuard-ports my-pod.yaml`
+check EXERCISE *FILE:
+    cargo run -- check {{EXERCISE}} {{FILE}}
+
+# Build the book; `just book serve` serves it
+book ACTION="build":
+    cargo run -- book {{ACTION}}
+
+# Format, lints, documentation
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
+    cargo doc --workspace --no-deps
+
+# Benchmarks, as ratios to the peers that are installed
+bench *ARGS:
+    cargo bench {{ARGS}}
+
+# The whole gate, as it runs before a change is taken
+ci:
+    .ci/run
