@@ -1,0 +1,72 @@
+//! The store's file: a redb database with the objects and the revision of the last write.
+
+use std::path::Path;
+
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+
+use super::{Change, ChangeKind, FIRST_REVISION, Key, Object, ObjectName};
+
+/// (group, resource, namespace, name) → (revision, where the resourceVersion stands, JSON).
+const OBJECTS: TableDefinition<'_, (&str, &str, &str, &str), (u64, u32, &[u8])> = TableDefinition::new("objects");
+/// `revision` → the revision of the last write.
+const COUNTERS: TableDefinition<'_, &str, u64> = TableDefinition::new("counters");
+const REVISION: &str = "revision";
+
+/// Everything is in memory anyway; the database need not remember pages.
+const CACHE_BYTES: usize = 4 << 20;
+
+pub(super) struct File {
+    database: Database,
+}
+
+impl File {
+    pub(super) fn open(path: &Path) -> Result<Self, redb::Error> {
+        let mut database = Database::builder().set_cache_size(CACHE_BYTES).create(path)?;
+        // Pages of deleted objects are used again, but the file does not shrink by itself.
+        let length = std::fs::metadata(path).map_or(0, |file| file.len());
+        if length > 32 << 20 {
+            database.compact()?;
+        }
+        Ok(Self { database })
+    }
+
+    /// Tells every object; returns the revision of the last write.
+    pub(super) fn load(&self, mut tell: impl FnMut((&str, &str), ObjectName, Object)) -> Result<u64, redb::Error> {
+        let transaction = self.database.begin_read()?;
+        let objects = match transaction.open_table(OBJECTS) {
+            Ok(objects) => objects,
+            // A new file.
+            Err(redb::TableError::TableDoesNotExist(_)) => return Ok(FIRST_REVISION),
+            Err(error) => return Err(error.into()),
+        };
+        for row in objects.iter()? {
+            let (key, value) = row?;
+            let (group, resource, namespace, name) = key.value();
+            let (revision, version_at, json) = value.value();
+            let object = Object::from_parts(revision, version_at, json.to_vec());
+            tell((group, resource), ObjectName::new(namespace, name), object);
+        }
+        let counters = transaction.open_table(COUNTERS)?;
+        Ok(counters.get(REVISION)?.map_or(FIRST_REVISION, |revision| revision.value()))
+    }
+
+    /// Makes changes durable, all or none: when this returns, they survive the machine's power.
+    pub(super) fn commit(&self, revision: u64, changes: &[(Key, Change)]) -> Result<(), redb::Error> {
+        let mut transaction = self.database.begin_write()?;
+        // After a crash, open takes milliseconds instead of a walk through the whole file.
+        transaction.set_quick_repair(true);
+        {
+            let mut objects = transaction.open_table(OBJECTS)?;
+            for (key, change) in changes {
+                let row = (key.resource.group, key.resource.resource, key.name.namespace(), key.name.name());
+                match change.kind {
+                    ChangeKind::Deleted => objects.remove(row)?,
+                    _ => objects.insert(row, (change.revision, change.object.version_at(), change.object.json()))?,
+                };
+            }
+            transaction.open_table(COUNTERS)?.insert(REVISION, revision)?;
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+}

@@ -1,0 +1,176 @@
+//! Objects as the store keeps them: compact JSON whose one variable part is the resourceVersion.
+
+use std::sync::{Arc, OnceLock};
+
+use serde_json::{Map, Value};
+
+/// The metadata fields that stand in front of the resourceVersion, in the order of the real server's answers.
+const BEFORE_VERSION: [&str; 5] = ["name", "generateName", "namespace", "selfLink", "uid"];
+/// Those that follow it in a fixed order; others come after them.
+const AFTER_VERSION: [&str; 6] =
+    ["generation", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "labels", "annotations"];
+
+/// An object that is about to be written: its JSON, but for the resourceVersion that only the writer knows.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    head: Vec<u8>,
+    tail: Vec<u8>,
+}
+
+/// An object in the store.
+#[derive(Debug)]
+pub struct Object {
+    pub revision: u64,
+    bytes: Arc<[u8]>,
+    /// Where the digits of the resourceVersion begin in `bytes`.
+    version_at: u32,
+    attributes: OnceLock<Box<Attributes>>,
+}
+
+/// What selectors look at, taken from the JSON once.
+#[derive(Debug, Default)]
+pub struct Attributes {
+    /// Sorted by key.
+    pub labels: Vec<(Box<str>, Box<str>)>,
+    /// Selectable fields and their values.
+    pub fields: Vec<(&'static str, Box<str>)>,
+}
+
+impl Draft {
+    /// The JSON of `object`: kind, apiVersion and metadata first, then the rest. Its own resourceVersion is dropped.
+    pub fn new(object: &Value) -> Self {
+        let nothing = Map::new();
+        let fields = object.as_object().unwrap_or(&nothing);
+        let metadata = fields.get("metadata").and_then(Value::as_object).unwrap_or(&nothing);
+
+        let mut head = Vec::with_capacity(256);
+        head.push(b'{');
+        for name in ["kind", "apiVersion"] {
+            if let Some(value) = fields.get(name) {
+                field(&mut head, name, value);
+            }
+        }
+        head.extend_from_slice(b"\"metadata\":{");
+        for name in BEFORE_VERSION {
+            if let Some(value) = metadata.get(name) {
+                field(&mut head, name, value);
+            }
+        }
+        head.extend_from_slice(b"\"resourceVersion\":\"");
+
+        let mut tail = Vec::with_capacity(1024);
+        tail.extend_from_slice(b"\",");
+        for name in AFTER_VERSION {
+            if let Some(value) = metadata.get(name) {
+                field(&mut tail, name, value);
+            }
+        }
+        let placed =
+            |name: &str| name == "resourceVersion" || BEFORE_VERSION.contains(&name) || AFTER_VERSION.contains(&name);
+        for (name, value) in metadata.iter().filter(|(name, _)| !placed(name)) {
+            field(&mut tail, name, value);
+        }
+        close(&mut tail);
+        tail.push(b',');
+        for (name, value) in fields.iter().filter(|(name, _)| !["kind", "apiVersion", "metadata"].contains(&&***name)) {
+            field(&mut tail, name, value);
+        }
+        close(&mut tail);
+        Self { head, tail }
+    }
+
+    /// The object at a revision.
+    pub fn at(&self, revision: u64) -> Object {
+        let digits = revision.to_string();
+        let bytes = [self.head.as_slice(), digits.as_bytes(), self.tail.as_slice()].concat();
+        // An object is at most a few MiB: requests are limited long before this could overflow.
+        Object::from_parts(revision, u32::try_from(self.head.len()).unwrap_or(0), bytes)
+    }
+}
+
+impl Object {
+    pub(super) fn from_parts(revision: u64, version_at: u32, bytes: Vec<u8>) -> Self {
+        Self { revision, bytes: bytes.into(), version_at, attributes: OnceLock::new() }
+    }
+
+    /// The object as JSON, complete with kind and apiVersion.
+    pub fn json(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The JSON, shared: what an answer sends without a copy.
+    pub fn shared_json(&self) -> bytes::Bytes {
+        struct Shared(Arc<[u8]>);
+        impl AsRef<[u8]> for Shared {
+            fn as_ref(&self) -> &[u8] {
+                &self.0
+            }
+        }
+        bytes::Bytes::from_owner(Shared(self.bytes.clone()))
+    }
+
+    /// The object, decoded. What the store holds was JSON when it came in, so Null cannot happen.
+    pub fn value(&self) -> Value {
+        serde_json::from_slice(&self.bytes).unwrap_or_default()
+    }
+
+    /// What selectors look at; `extract` is asked the first time only.
+    pub fn attributes(&self, extract: impl FnOnce(&Value) -> Attributes) -> &Attributes {
+        self.attributes.get_or_init(|| Box::new(extract(&self.value())))
+    }
+
+    pub(super) fn version_at(&self) -> u32 {
+        self.version_at
+    }
+
+    /// The same object with another resourceVersion.
+    pub(super) fn moved_to(&self, revision: u64) -> Self {
+        let at = self.version_at as usize;
+        let digits = self.revision.to_string().len();
+        let bytes = [&self.bytes[..at], revision.to_string().as_bytes(), &self.bytes[at + digits..]].concat();
+        Self::from_parts(revision, self.version_at, bytes)
+    }
+}
+
+fn field(out: &mut Vec<u8>, name: &str, value: &Value) {
+    // Writing JSON values into memory cannot fail.
+    let _ = serde_json::to_writer(&mut *out, name);
+    out.push(b':');
+    let _ = serde_json::to_writer(&mut *out, value);
+    out.push(b',');
+}
+
+/// Ends a list of fields: the comma behind the last one becomes the brace.
+fn close(out: &mut Vec<u8>) {
+    match out.last_mut() {
+        Some(last) if *last == b',' => *last = b'}',
+        _ => out.push(b'}'),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_draft_becomes_the_object_at_its_revision() {
+        let object = json!({"apiVersion": "v1", "kind": "Pod", "data": {"metadata": {"a": 1}},
+            "metadata": {"name": "a", "resourceVersion": "7", "uid": "u", "finalizers": ["x"], "labels": {"k": "v"}}});
+        let stored = Draft::new(&object).at(12);
+        assert_eq!(
+            std::str::from_utf8(stored.json()).unwrap(),
+            r#"{"kind":"Pod","apiVersion":"v1","metadata":{"name":"a","uid":"u","resourceVersion":"12","labels":{"k":"v"},"finalizers":["x"]},"data":{"metadata":{"a":1}}}"#
+        );
+        let moved = stored.moved_to(100);
+        assert_eq!(moved.value()["metadata"]["resourceVersion"], "100");
+        assert_eq!(moved.moved_to(12).json(), stored.json());
+    }
+
+    #[test]
+    fn an_object_of_nothing_is_still_json() {
+        assert_eq!(Draft::new(&json!({})).at(3).value(), json!({"metadata": {"resourceVersion": "3"}}));
+        assert_eq!(Draft::new(&json!({"spec": {}})).at(3).value()["spec"], json!({}));
+    }
+}
