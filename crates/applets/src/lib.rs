@@ -1,10 +1,49 @@
-//! The programs inside the built-in images, as applets of the one binary: kuard, nginx, the log watcher and others.
+//! The programs inside the built-in images, as applets of the one binary.
+//!
+//! An image's `/kuard` is a link to the static `podlab` binary; which program it is, the name it was called by says,
+//! as in busybox. A program here does what its namesake does as far as the texts use it, and costs a few megabytes.
+
+mod kuard;
+mod log;
+mod nginx;
+mod pause;
+mod server;
+mod watcher;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-/// Runs the applet that `name` (the last component of `argv[0]`) stands for. `None` when there is no such applet.
+/// A program: what it is called, and its main function, which gets the arguments after the name.
+struct Applet {
+    name: &'static str,
+    main: fn(Vec<String>) -> ExitCode,
+}
+
+const APPLETS: &[Applet] = &[
+    Applet { name: "kuard", main: kuard::main },
+    Applet { name: "nginx", main: nginx::main },
+    Applet { name: "pause", main: pause::main },
+    Applet { name: "watcher", main: watcher::main },
+];
+
+/// The names under which the binary is one of the programs of the built-in images.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    APPLETS.iter().map(|applet| applet.name)
+}
+
+/// Runs the applet that `name` (the last component of `argv[0]`) stands for, with the `arguments` after it.
+/// `None` when there is no such applet.
 pub fn run(name: &str, arguments: Vec<OsString>) -> Option<ExitCode> {
-    let _ = (name, arguments);
-    None
+    let applet = APPLETS.iter().find(|applet| applet.name == name)?;
+    let arguments = arguments.into_iter().map(|argument| argument.to_string_lossy().into_owned()).collect();
+    Some((applet.main)(arguments))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn an_unknown_name_is_no_applet() {
+        assert!(super::run("podlab", Vec::new()).is_none());
+        assert_eq!(super::names().collect::<Vec<_>>(), ["kuard", "nginx", "pause", "watcher"]);
+    }
 }
