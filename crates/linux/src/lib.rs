@@ -13,9 +13,16 @@
 //! | janitor | [`janitor`] | nothing; it stands outside and sweeps when the others are gone |
 
 pub mod cgroups;
+mod clock;
+mod error;
 pub mod fabric;
 pub mod janitor;
 pub mod namespaces;
 pub mod network;
 pub mod node;
+pub mod paths;
 pub mod rootfs;
+mod syscalls;
+pub mod wire;
+
+pub use error::{During, Refusal, errno_text};

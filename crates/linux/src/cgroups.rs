@@ -1,1 +1,0 @@
-//! Control groups: what a Pod may use, and what it does use.

@@ -1,0 +1,163 @@
+//! Links, addresses and routes.
+//!
+//! Three layers of the same few parts. In the fabric's network namespace the bridge `podlab0` connects the nodes; in
+//! a node's the bridge `cni0` connects its Pods; a pair of virtual Ethernet links ([`Netlink::veth`]) is the cable
+//! from a bridge into the namespace below it, where its end is called `eth0`. Nothing of the host's own network is
+//! touched.
+//!
+//! ```text
+//! fabric   podlab0 10.99.0.254/24 ──┬── node1            ──┬── node2
+//! node              eth0 10.99.0.1/24, cni0 10.244.0.1/24  eth0 10.99.0.2/24, cni0 10.244.1.1/24
+//! Pod                        eth0 10.244.0.2/24 …                  eth0 10.244.1.2/24 …
+//! ```
+
+mod netlink;
+
+use std::net::Ipv4Addr;
+use std::os::fd::BorrowedFd;
+
+pub use netlink::{Link, Netlink};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{During, Refusal};
+
+/// A block of addresses: `10.244.0.0/24`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Block {
+    pub address: Ipv4Addr,
+    pub prefix: u8,
+}
+
+impl std::fmt::Display for Block {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}/{}", self.address, self.prefix)
+    }
+}
+
+/// The addresses of the node with this index (from 1).
+pub fn node_address(index: u8) -> Ipv4Addr {
+    Ipv4Addr::new(10, 99, 0, index)
+}
+
+/// The block a node's Pods get their addresses from. Its `.1` is the node's own, on the bridge.
+pub fn pod_block(index: u8) -> Block {
+    Block { address: Ipv4Addr::new(10, 244, index.saturating_sub(1), 0), prefix: 24 }
+}
+
+/// The fabric's own address between the nodes.
+pub const FABRIC_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 254);
+
+/// The bridge between the nodes.
+pub const FABRIC_BRIDGE: &str = "podlab0";
+
+/// The bridge between a node's Pods.
+pub const POD_BRIDGE: &str = "cni0";
+
+const PREFIX: u8 = 24;
+
+/// Makes the network between the nodes, in this process's network namespace.
+pub fn set_up_fabric() -> Result<(), Refusal> {
+    let netlink = Netlink::open()?;
+    netlink.up(Link::LOOPBACK)?;
+    let bridge = netlink.bridge(FABRIC_BRIDGE)?;
+    netlink.address(bridge, FABRIC_ADDRESS, PREFIX)?;
+    netlink.up(bridge)?;
+    forward()
+}
+
+/// Lays a cable from the fabric's bridge into a node's namespace and makes that node's Pods reachable from here.
+pub fn connect_node(index: u8, node_namespace: BorrowedFd<'_>) -> Result<(), Refusal> {
+    let netlink = Netlink::open()?;
+    let bridge = netlink.find(FABRIC_BRIDGE)?;
+    netlink.veth(&format!("node{index}"), bridge, "eth0", node_namespace)?;
+    Ok(())
+}
+
+/// Routes to a node's Pods, from the fabric or from another node. The node's end of the cable must be up.
+pub fn route_to_pods_of(index: u8) -> Result<(), Refusal> {
+    Netlink::open()?.route(pod_block(index), node_address(index))
+}
+
+/// Makes a node's own network, in this process's network namespace, once its end of the cable is there.
+pub fn set_up_node(index: u8) -> Result<(), Refusal> {
+    let netlink = Netlink::open()?;
+    netlink.up(Link::LOOPBACK)?;
+    let cable = netlink.find("eth0")?;
+    netlink.address(cable, node_address(index), PREFIX)?;
+    netlink.up(cable)?;
+    // The fabric knows the way to every other node's Pods.
+    netlink.route(Block { address: Ipv4Addr::UNSPECIFIED, prefix: 0 }, FABRIC_ADDRESS)?;
+
+    let bridge = netlink.bridge(POD_BRIDGE)?;
+    let block = pod_block(index);
+    netlink.address(bridge, first(block), block.prefix)?;
+    netlink.up(bridge)?;
+    forward()
+}
+
+// ANCHOR: pod
+/// Makes a Pod's network: `node` was opened in the node's network namespace, this process is in the Pod's.
+///
+/// The node's end of the cable is named after the last byte of the address, so that `ip link` on the node reads like
+/// the list of its Pods.
+pub fn set_up_pod(node: &Netlink, block: Block, address: Ipv4Addr) -> Result<(), Refusal> {
+    let namespace = open_own_namespace()?;
+    let bridge = node.find(POD_BRIDGE)?;
+    node.veth(&format!("veth{}", address.octets()[3]), bridge, "eth0", std::os::fd::AsFd::as_fd(&namespace))?;
+
+    let pod = Netlink::open()?;
+    pod.up(Link::LOOPBACK)?;
+    let cable = pod.find("eth0")?;
+    pod.address(cable, address, block.prefix)?;
+    pod.up(cable)?;
+    pod.route(Block { address: Ipv4Addr::UNSPECIFIED, prefix: 0 }, first(block))
+}
+// ANCHOR_END: pod
+
+/// The first usable address of a block: the bridge's.
+pub fn first(block: Block) -> Ipv4Addr {
+    Ipv4Addr::from(u32::from(block.address) + 1)
+}
+
+/// The next address for a Pod after `last`, in rising order and round again at the end; `None` when all are taken.
+/// Rising order keeps an address from meaning another Pod a moment after its own is gone.
+pub fn next_address(block: Block, last: Option<Ipv4Addr>, taken: impl Fn(Ipv4Addr) -> bool) -> Option<Ipv4Addr> {
+    let base = u32::from(block.address);
+    let size = 1_u32.checked_shl(32 - u32::from(block.prefix)).unwrap_or(u32::MAX);
+    // Not the network's own, not the bridge's, not the broadcast address.
+    let (low, high) = (base + 2, base + size - 2);
+    let last = last.map(u32::from).filter(|last| (low..=high).contains(last)).unwrap_or(low - 1);
+    (last + 1..=high).chain(low..=last).map(Ipv4Addr::from).find(|address| !taken(*address))
+}
+
+/// A descriptor of this process's network namespace.
+pub fn open_own_namespace() -> Result<std::os::fd::OwnedFd, Refusal> {
+    use rustix::fs::{Mode, OFlags};
+    let path = "/proc/self/ns/net";
+    rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).during("open", path)
+}
+
+/// Packets may pass through this network namespace (the setting belongs to the namespace of who writes it).
+fn forward() -> Result<(), Refusal> {
+    let path = "/proc/sys/net/ipv4/ip_forward";
+    std::fs::write(path, "1").during("write", path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_rise_and_come_round() {
+        let block = pod_block(2);
+        let of = |last| Ipv4Addr::new(10, 244, 1, last);
+        assert_eq!(first(block), of(1));
+        assert_eq!(next_address(block, None, |_| false), Some(of(2)));
+        assert_eq!(next_address(block, Some(of(2)), |_| false), Some(of(3)));
+        assert_eq!(next_address(block, Some(of(254)), |address| address == of(2)), Some(of(3)));
+        assert_eq!(next_address(block, Some(of(9)), |address| address != of(9)), Some(of(9)));
+        assert_eq!(next_address(block, Some(of(9)), |_| true), None);
+        // An address of another block says nothing about this one.
+        assert_eq!(next_address(block, Some(Ipv4Addr::new(10, 0, 0, 9)), |_| false), Some(of(2)));
+    }
+}
