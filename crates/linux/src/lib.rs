@@ -12,6 +12,7 @@
 //! | supervisor | `supervisor` | a Pod: its net, ipc, uts and pid namespaces; parents the containers |
 //! | janitor | [`janitor`] | nothing; it stands outside and sweeps when the others are gone |
 
+pub mod capabilities;
 pub mod cgroups;
 mod clock;
 mod error;
@@ -22,6 +23,7 @@ pub mod network;
 pub mod node;
 pub mod paths;
 pub mod rootfs;
+pub mod seccomp;
 mod syscalls;
 pub mod wire;
 

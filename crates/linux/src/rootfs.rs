@@ -1,1 +1,0 @@
-//! A container's root file system.
