@@ -15,6 +15,7 @@
 pub mod capabilities;
 pub mod cgroups;
 mod clock;
+pub mod container;
 mod error;
 pub mod fabric;
 pub mod janitor;
