@@ -1,0 +1,236 @@
+//! A cluster of a test's own.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use crate::program::{self, DEADLINE};
+use crate::{Kubectl, Ledger, Output};
+
+/// How a [`Cluster`] is made.
+#[derive(Clone, Debug, Default)]
+pub struct Builder {
+    book: bool,
+    arguments: Vec<OsString>,
+    environment: Vec<(OsString, OsString)>,
+}
+
+/// A running cluster in a directory of its own, stopped and held against its ledger when it is dropped.
+///
+/// Everything it starts has the directory's unique name in its arguments or environment; that is what scopes the
+/// [`Ledger`]. It sees a home directory of its own too, so a test notices when anything writes there.
+#[derive(Debug)]
+pub struct Cluster {
+    /// `None` once stopped.
+    ledger: Option<Ledger>,
+    root: TempDir,
+    start: Vec<OsString>,
+    environment: Vec<(OsString, OsString)>,
+}
+
+impl Builder {
+    /// Serve the book too. Off unless asked for.
+    pub fn book(mut self) -> Self {
+        self.book = true;
+        self
+    }
+
+    /// One more argument to `podlab start`.
+    pub fn argument(mut self, argument: impl Into<OsString>) -> Self {
+        self.arguments.push(argument.into());
+        self
+    }
+
+    /// One more variable in the environment of every `podlab` command of this cluster.
+    pub fn environment(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// Starts it, and returns once its node is Ready.
+    ///
+    /// # Panics
+    ///
+    /// When it does not start; its logs are in the message.
+    #[track_caller]
+    pub fn start(self) -> Cluster {
+        let cluster = self.prepare();
+        cluster.start_again();
+        cluster
+    }
+
+    /// The directories and the ledger, with nothing started yet.
+    pub fn prepare(mut self) -> Cluster {
+        let root = tempfile::Builder::new().prefix("podlab-test-").tempdir().expect("a temporary directory");
+        for directory in ["home", "tmp"] {
+            std::fs::create_dir(root.path().join(directory)).expect("a directory in a temporary one");
+        }
+        let mut start: Vec<OsString> = vec!["start".into()];
+        if !self.book {
+            start.push("--no-book".into());
+        }
+        start.append(&mut self.arguments);
+        let ledger = Ledger::open(root.path());
+        Cluster { ledger: Some(ledger), root, start, environment: self.environment }
+    }
+}
+
+impl Cluster {
+    /// A cluster of one node without the book.
+    #[track_caller]
+    pub fn start() -> Self {
+        Self::builder().start()
+    }
+
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// The state directory, as `--dir` names it.
+    pub fn directory(&self) -> PathBuf {
+        self.root.path().join("state")
+    }
+
+    /// The home directory that everything of this cluster sees. Empty, and must stay so.
+    pub fn home(&self) -> PathBuf {
+        self.root.path().join("home")
+    }
+
+    /// A place for the test's own files; gone with the cluster.
+    pub fn scratch(&self) -> &Path {
+        self.root.path()
+    }
+
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.directory().join("kubeconfig")
+    }
+
+    /// A `podlab` command for this cluster, to be run by the test itself.
+    pub fn command<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Command {
+        let mut command = Command::new(program::podlab());
+        command
+            .args(arguments)
+            .env("PODLAB_DIR", self.directory())
+            .env("HOME", self.home())
+            .env("TMPDIR", self.root.path().join("tmp"))
+            .env("TZ", "UTC")
+            .env_remove("KUBECONFIG")
+            .env_remove("XDG_STATE_HOME")
+            .envs(self.environment.iter().cloned());
+        command
+    }
+
+    /// Runs `podlab ARGUMENTS` to its end.
+    #[track_caller]
+    pub fn podlab<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Output {
+        program::run(&mut self.command(arguments))
+    }
+
+    /// Runs `kubectl ARGUMENTS` to its end.
+    #[track_caller]
+    pub fn kubectl<S: AsRef<OsStr>>(&self, kubectl: &Kubectl, arguments: impl IntoIterator<Item = S>) -> Output {
+        program::run(&mut kubectl.command(&self.kubeconfig(), &self.home(), arguments))
+    }
+
+    /// `podlab start --detach` with the arguments the cluster was built with: the first start, or one after a crash.
+    #[track_caller]
+    pub fn start_again(&self) -> Output {
+        let mut arguments = self.start.clone();
+        arguments.push("--detach".into());
+        let output = self.podlab(arguments);
+        assert!(output.status.success(), "{output}\n{}", self.logs());
+        output
+    }
+
+    /// `start` and its arguments, for a test that starts in the foreground.
+    pub fn start_arguments(&self) -> &[OsString] {
+        &self.start
+    }
+
+    /// The pid in `machine.json`, which is what `podlab stop` ends.
+    pub fn machine(&self) -> Option<i32> {
+        self.record()?.pointer("/machine/pid")?.as_i64()?.try_into().ok()
+    }
+
+    /// What `machine.json` says.
+    pub fn record(&self) -> Option<serde_json::Value> {
+        let text = std::fs::read(self.directory().join("machine.json")).ok()?;
+        serde_json::from_slice(&text).ok()
+    }
+
+    /// The ends of all logs, for the message of a failed test.
+    pub fn logs(&self) -> String {
+        let mut text = String::new();
+        let entries = std::fs::read_dir(self.directory().join("log")).into_iter().flatten().flatten();
+        for entry in entries {
+            let log = std::fs::read(entry.path()).unwrap_or_default();
+            let tail = &log[log.len().saturating_sub(4096)..];
+            text.push_str(&format!("--- {}\n{}\n", entry.file_name().display(), String::from_utf8_lossy(tail)));
+        }
+        text
+    }
+
+    /// Stops the cluster and closes the ledger.
+    ///
+    /// # Panics
+    ///
+    /// When stopping fails, when anything is left, or when something was written to the home directory.
+    #[track_caller]
+    pub fn stop(mut self) {
+        if let Some(ledger) = self.ledger.take() {
+            let stopped = self.podlab(["stop"]);
+            let leaks = ledger.settle(DEADLINE);
+            assert!(stopped.status.success(), "{stopped}\n{}", self.logs());
+            assert!(leaks.is_empty(), "left over after `podlab stop`: {leaks:#?}\n{}", self.logs());
+            self.check_home();
+        }
+    }
+
+    /// Closes the ledger without stopping anything: after a test ended the cluster in a way of its own.
+    ///
+    /// # Panics
+    ///
+    /// When anything is left, or when something was written to the home directory.
+    #[track_caller]
+    pub fn gone(mut self) {
+        if let Some(ledger) = self.ledger.take() {
+            let leaks = ledger.settle(DEADLINE);
+            assert!(leaks.is_empty(), "left over: {leaks:#?}\n{}", self.logs());
+            self.check_home();
+        }
+    }
+
+    #[track_caller]
+    fn check_home(&self) {
+        let written: Vec<_> = std::fs::read_dir(self.home()).expect("the home directory").flatten().collect();
+        // kubectl keeps its own cache below ~/.kube; `podlab` must not write even there.
+        let written: Vec<_> = written.iter().filter(|entry| !only_kubectl_cache(&entry.path())).collect();
+        assert!(written.is_empty(), "written to the home directory: {written:?}");
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        let Some(ledger) = self.ledger.take() else { return };
+        let mut command = self.command(["stop"]);
+        if std::thread::panicking() {
+            // The test has failed already: clean up, and add what the cluster said.
+            eprintln!("{}", self.logs());
+            let _ = command.output();
+            ledger.clean_up();
+            return;
+        }
+        let stopped = program::run(&mut command);
+        let leaks = ledger.settle(DEADLINE);
+        assert!(stopped.status.success() && leaks.is_empty(), "{stopped}\nleft over: {leaks:#?}\n{}", self.logs());
+        self.check_home();
+    }
+}
+
+/// Whether this is a `.kube` that holds nothing but kubectl's own `cache`.
+fn only_kubectl_cache(path: &Path) -> bool {
+    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+    path.ends_with(".kube") && entries.into_iter().all(|entry| entry.file_name() == "cache")
+}
