@@ -40,6 +40,11 @@ impl Workbook {
             .ok_or_else(|| NoWorkbook { searched: start.to_owned() })
     }
 
+    /// The folder that holds both.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// The folder with one folder for each lab.
     pub fn labs(&self) -> PathBuf {
         self.root.join("labs")

@@ -1,0 +1,229 @@
+//! The command line as people type it.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::commands;
+
+const EXAMPLES: &str = "\
+Examples:
+  podlab                           start a one-node cluster and the book; Ctrl-C stops it
+  podlab start --detach            the same in the background; `podlab stop` stops it
+  podlab node exec node1 -- ip a   a command on the node
+  podlab lab run kuard             walk through a lab, step by step
+  podlab check kuard-ports pod.yaml
+                                   grade your answer to an exercise
+  podlab --dir /tmp/two start      a second cluster beside the first
+
+All state lies in one directory: --dir, else $PODLAB_DIR, else $XDG_STATE_HOME/podlab, else
+~/.local/state/podlab. Nothing else is written, and ~/.kube is never touched.";
+
+/// A workbook about Kubernetes Pods whose every example runs.
+#[derive(Debug, Parser)]
+#[command(name = "podlab", version, after_help = EXAMPLES, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    /// The cluster's state directory
+    #[arg(long, global = true, value_name = "DIR")]
+    dir: Option<PathBuf>,
+
+    /// The folder with labs/ and book/ [default: found upwards from here]
+    #[arg(long, global = true, value_name = "DIR", env = "PODLAB_WORKBOOK", hide_env_values = true)]
+    workbook: Option<PathBuf>,
+
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start a cluster, and the book beside it (what `podlab` alone does)
+    #[command(after_help = "\
+Examples:
+  podlab start                   in the foreground; Ctrl-C stops it
+  podlab start --detach          returns once the node is Ready
+  podlab start --port 8000       the book on port 8000 and no other
+  eval \"$(podlab start --detach | grep ^export)\"
+                                 and kubectl works in this shell")]
+    Start(StartArguments),
+    /// Stop the cluster; nothing of it is left but its state directory
+    Stop,
+    /// Show whether the cluster runs, its nodes and its Pods
+    Status {
+        /// How to print it
+        #[arg(long, short, value_enum, default_value_t)]
+        output: commands::status::Format,
+    },
+    /// Print the path of the kubeconfig
+    #[command(after_help = "Example:\n  export KUBECONFIG=$(podlab kubeconfig)")]
+    Kubeconfig,
+    /// Work on a node, as if logged in to it
+    #[command(subcommand)]
+    Node(NodeCommand),
+    /// List, walk through and verify the labs
+    #[command(subcommand)]
+    Lab(LabCommand),
+    /// Grade your answer to an exercise by what its Pods do
+    #[command(after_help = "\
+Exit status: 0 it passes, 1 it does not, 2 it could not be checked.
+
+Example:
+  podlab check kuard-ports labs/kuard/exercises/ports/pod.yaml")]
+    Check {
+        /// The exercise's name, as the book gives it
+        exercise: String,
+        /// Your answer [default: the exercise's own file in the current folder]
+        file: Option<PathBuf>,
+        /// Grade on this cluster instead of Podlab's own
+        #[arg(long, value_name = "FILE")]
+        kubeconfig: Option<PathBuf>,
+    },
+    /// Build or serve the book without a cluster
+    #[command(subcommand)]
+    Book(BookCommand),
+    /// Look at the images that Pods can use
+    #[command(subcommand)]
+    Image(ImageCommand),
+    /// The built-in kubectl
+    #[command(disable_help_flag = true)]
+    Kubectl {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+}
+
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct StartArguments {
+    /// Return once the node is Ready; the cluster goes on in the background
+    #[arg(long)]
+    pub(crate) detach: bool,
+    /// Do not serve the book
+    #[arg(long, conflicts_with = "port")]
+    pub(crate) no_book: bool,
+    /// Serve the book on this port and no other
+    #[arg(long, value_name = "N")]
+    pub(crate) port: Option<u16>,
+}
+
+#[derive(Debug, Subcommand)]
+enum NodeCommand {
+    /// Run a command on a node, in its namespaces
+    #[command(after_help = "\
+Examples:
+  podlab node exec node1 -- ps aux
+  podlab node exec node1 -- curl http://10.244.0.2:8080/healthy")]
+    Exec {
+        /// The node's name: node1
+        node: String,
+        /// The command and its arguments, after --
+        #[arg(last = true, required = true)]
+        command: Vec<OsString>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum LabCommand {
+    /// List the labs and their exercises
+    List,
+    /// Walk through a lab: each command is shown, then run
+    Run {
+        lab: String,
+        /// Do not wait for Enter before each command
+        #[arg(long)]
+        auto: bool,
+        /// Run on this cluster instead of Podlab's own
+        #[arg(long, value_name = "FILE")]
+        kubeconfig: Option<PathBuf>,
+    },
+    /// Run labs and compare what they print with what the book shows
+    Verify {
+        /// The labs [default: all]
+        labs: Vec<String>,
+        /// Run on this cluster instead of Podlab's own
+        #[arg(long, value_name = "FILE")]
+        kubeconfig: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum BookCommand {
+    /// Render the book to a folder
+    Build {
+        /// Where to [default: book/ in the state directory]
+        destination: Option<PathBuf>,
+    },
+    /// Serve the book; Ctrl-C ends it
+    Serve {
+        /// The port [default: any free one]
+        #[arg(long, default_value_t = 0, hide_default_value = true)]
+        port: u16,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum ImageCommand {
+    /// List the images in the store
+    Ls,
+}
+
+/// Runs the command line and turns errors into text on standard error.
+pub(crate) fn run(arguments: Vec<OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
+    match dispatch(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            commands::print_error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
+    let context = commands::Context { dir: cli.dir, workbook: cli.workbook };
+    match cli.command.unwrap_or_else(|| Command::Start(StartArguments::default())) {
+        Command::Start(arguments) => commands::start::run(&context, &arguments),
+        Command::Stop => commands::stop::run(&context),
+        Command::Status { output } => commands::status::run(&context, output),
+        Command::Kubeconfig => commands::kubeconfig::run(&context),
+        Command::Node(NodeCommand::Exec { node, command }) => commands::node::exec(&context, &node, &command),
+        Command::Lab(LabCommand::List) => commands::lab::list(&context),
+        Command::Lab(LabCommand::Run { lab, auto, kubeconfig }) => commands::lab::run(&context, &lab, auto, kubeconfig),
+        Command::Lab(LabCommand::Verify { labs, kubeconfig }) => commands::lab::verify(&context, &labs, kubeconfig),
+        Command::Check { exercise, file, kubeconfig } => {
+            commands::lab::check(&context, &exercise, file.as_deref(), kubeconfig)
+        }
+        Command::Book(BookCommand::Build { destination }) => commands::book::build(&context, destination),
+        Command::Book(BookCommand::Serve { port }) => commands::book::serve(&context, port),
+        Command::Image(ImageCommand::Ls) => commands::image::list(&context),
+        Command::Kubectl { arguments } => Ok(commands::kubectl::run(arguments)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn no_command_means_start() {
+        assert!(Cli::try_parse_from(["podlab", "--dir", "d"]).unwrap().command.is_none());
+    }
+
+    #[test]
+    fn what_follows_two_dashes_is_the_nodes_command() {
+        let cli = Cli::try_parse_from(["podlab", "node", "exec", "node1", "--", "ls", "-l", "--dir"]).unwrap();
+        assert_eq!(cli.dir, None);
+        let Some(Command::Node(NodeCommand::Exec { command, .. })) = cli.command else { panic!("another command") };
+        assert_eq!(command, ["ls", "-l", "--dir"]);
+    }
+}

@@ -1,0 +1,74 @@
+//! `podlab lab …` and `podlab check`
+
+use std::io::{BufReader, stdin, stdout};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use podlab_labs::Cluster;
+use podlab_labs::commands::{self, Outcome, RunOptions};
+
+use super::{Context, colour, runtime};
+
+/// # Errors
+///
+/// When the labs cannot be read.
+pub(crate) fn list(context: &Context) -> anyhow::Result<ExitCode> {
+    commands::lab_list(&context.workbook()?, &mut stdout())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// # Errors
+///
+/// When the lab cannot be read or a command cannot be started.
+pub(crate) fn run(
+    context: &Context,
+    lab: &str,
+    auto: bool,
+    kubeconfig: Option<PathBuf>,
+) -> anyhow::Result<ExitCode> {
+    let (workbook, cluster) = (context.workbook()?, cluster(context, kubeconfig)?);
+    let options = RunOptions { auto, colour: colour() };
+    let mut input = BufReader::new(stdin());
+    let outcome =
+        runtime()?.block_on(commands::lab_run(&workbook, lab, &cluster, options, &mut input, &mut stdout()))?;
+    Ok(code(outcome))
+}
+
+/// # Errors
+///
+/// When a lab cannot be read or a command cannot be started.
+pub(crate) fn verify(context: &Context, labs: &[String], kubeconfig: Option<PathBuf>) -> anyhow::Result<ExitCode> {
+    let (workbook, cluster) = (context.workbook()?, cluster(context, kubeconfig)?);
+    let outcome = runtime()?.block_on(commands::lab_verify(&workbook, labs, &cluster, &mut stdout()))?;
+    Ok(code(outcome))
+}
+
+/// # Errors
+///
+/// When there is no such exercise, or the answer cannot be read.
+pub(crate) fn check(
+    context: &Context,
+    exercise: &str,
+    file: Option<&Path>,
+    kubeconfig: Option<PathBuf>,
+) -> anyhow::Result<ExitCode> {
+    let (workbook, cluster) = (context.workbook()?, cluster(context, kubeconfig)?);
+    let options = RunOptions { auto: true, colour: colour() };
+    let outcome =
+        runtime()?.block_on(commands::check(&workbook, exercise, file, &cluster, options, &mut stdout()))?;
+    Ok(code(outcome))
+}
+
+/// The named cluster, else Podlab's own. Whether it answers is for the command to find out: a check that cannot be made
+/// has an exit status of its own.
+fn cluster(context: &Context, kubeconfig: Option<PathBuf>) -> anyhow::Result<Cluster> {
+    if let Some(kubeconfig) = kubeconfig {
+        return Ok(Cluster::new(std::path::absolute(kubeconfig)?));
+    }
+    let directory = context.directory()?;
+    Ok(Cluster::new(directory.kubeconfig()).with_dir(directory.path()))
+}
+
+fn code(outcome: Outcome) -> ExitCode {
+    ExitCode::from(outcome.exit_code())
+}

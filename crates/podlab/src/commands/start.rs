@@ -1,0 +1,91 @@
+//! `podlab start`
+
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::ExitCode;
+
+use podlab_linux::node::NodeConfig;
+
+use super::{Context, quoted};
+use crate::cli::StartArguments;
+use crate::directory::StateDirectory;
+use crate::machine::{self, MachineConfig, Report, Summary, detach};
+
+/// # Errors
+///
+/// When the state directory cannot be used, or another cluster runs in it.
+pub(crate) fn run(context: &Context, arguments: &StartArguments) -> anyhow::Result<ExitCode> {
+    let mut directory = context.directory()?;
+    directory.create()?;
+    fill_bin(&directory)?;
+    let book = if arguments.no_book { None } else { Some(context.workbook()) };
+    let workbook = match book {
+        Some(Ok(workbook)) => Some(workbook.root().to_owned()),
+        Some(Err(error)) => {
+            anstream::eprintln!("the book is left out: {error:#}");
+            None
+        }
+        None => None,
+    };
+    let config = MachineConfig {
+        directory: directory.path().to_owned(),
+        workbook,
+        port: arguments.port,
+        nodes: vec![this_machine_as_node("node1", 1)],
+    };
+    let command = context.command(&directory);
+    let say = move |report| print(report, &command);
+    if arguments.detach { detach::start(&config, say) } else { Ok(machine::run(config, say)) }
+}
+
+fn print(report: Report, command: &str) {
+    match report {
+        Report::Notice(text) => anstream::eprintln!("{text}"),
+        Report::Ready(summary) => print_summary(&summary, command),
+        Report::Stopping => anstream::eprintln!("stopping"),
+        Report::Stopped => anstream::eprintln!("stopped"),
+        Report::Failed(text) => anstream::eprintln!("\x1b[1;31merror:\x1b[0m {text}"),
+    }
+}
+
+/// The lines a newcomer needs next. Those that start with `export` are made to be evaluated.
+fn print_summary(summary: &Summary, command: &str) {
+    let Summary { node, milliseconds, kubeconfig, bin, book, .. } = summary;
+    let seconds = format!("{}.{:02}", milliseconds / 1000, milliseconds % 1000 / 10);
+    anstream::println!("\x1b[1mPodlab runs.\x1b[0m Node {node} is Ready after {seconds} s.\n");
+    if let Some(book) = book {
+        anstream::println!("The book:  {book}\n");
+    }
+    anstream::println!("In every shell that uses the cluster:\n");
+    anstream::println!("export KUBECONFIG={}", quoted(kubeconfig));
+    anstream::println!("export PATH={}:\"$PATH\"\n", quoted(bin));
+    anstream::println!("Stop it with Ctrl-C here, or from any shell:  {command} stop");
+}
+
+/// `DIR/bin`: what the printed `PATH` line puts at hand.
+fn fill_bin(directory: &StateDirectory) -> anyhow::Result<()> {
+    let this = std::env::current_exe()?;
+    link(&this, &directory.bin().join("podlab"))?;
+    Ok(())
+}
+
+/// Makes `place` a link to `target`, whatever an earlier build left there.
+fn link(target: &Path, place: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(place) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    match symlink(target, place) {
+        // Another start on the same directory was as fast; it is about to say that it runs.
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        other => other,
+    }
+}
+
+/// A node as large as this machine.
+fn this_machine_as_node(name: &str, index: u8) -> NodeConfig {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let system = rustix::system::sysinfo();
+    let memory = u64::from(system.mem_unit) * system.totalram as u64;
+    NodeConfig { name: name.to_owned(), index, cpu_millis: processors as u64 * 1000, memory, pods: 110 }
+}

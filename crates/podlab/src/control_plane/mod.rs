@@ -1,0 +1,159 @@
+//! The role `control-plane`: API server, scheduler, controllers and book server in one process.
+//!
+//! It may be killed at any moment: what it acknowledged is in the store, Pods go on without it, and the machine starts it
+//! again. It ends when the plug, its standard input, is pulled. To the machine it speaks in lines of JSON on standard
+//! output ([`Message`]); standard error is its log.
+
+mod book;
+mod loops;
+mod readiness;
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use podlab_apiserver::{Identity, Pki, Server, ServerConfig, Storage, UnixNodes};
+use podlab_client::Client;
+use serde::{Deserialize, Serialize};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use crate::directory::{StateDirectory, write_private};
+use crate::record::Ports;
+
+/// The hidden role word.
+pub(crate) const ROLE: &str = "control-plane";
+
+/// What a control plane is started with.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct ControlPlaneConfig {
+    /// The state directory, absolute.
+    pub(crate) directory: PathBuf,
+    /// The folder of the labs and the book; `None` leaves the book out.
+    pub(crate) workbook: Option<PathBuf>,
+    /// The book's port, when no other one will do.
+    pub(crate) port: Option<u16>,
+    /// Names of the nodes, each of which gets a socket.
+    pub(crate) nodes: Vec<String>,
+}
+
+/// What the control plane tells the machine.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "message", rename_all = "camelCase")]
+pub(crate) enum Message {
+    /// All doors are open.
+    #[serde(rename_all = "camelCase")]
+    Serving { server: String, api_port: u16, book: Option<BookAddress> },
+    /// A node is Ready, and Pods can be created.
+    Ready { node: String },
+    /// It cannot do what was asked, and starting again would not help.
+    Refused { why: String },
+}
+
+/// Where the book is served.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct BookAddress {
+    pub(crate) address: String,
+    pub(crate) port: u16,
+}
+
+/// Runs the control plane until the plug is pulled.
+pub(crate) fn main(config: ControlPlaneConfig) -> ExitCode {
+    crate::logging::to_standard_error();
+    let outcome = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(anyhow::Error::from)
+        .and_then(|runtime| runtime.block_on(run(config)));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            say(&Message::Refused { why: format!("{error:#}") });
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(config: ControlPlaneConfig) -> anyhow::Result<()> {
+    let unplugged = watch_plug();
+    let directory = StateDirectory::at(config.directory.clone());
+    let ports = Ports::remembered(&directory);
+    let pki = Pki::open(&directory.pki())?;
+    let server = Server::start(ServerConfig {
+        storage: Storage::File(directory.store()),
+        pki: pki.clone(),
+        now: Arc::new(jiff::Timestamp::now),
+        nodes: Arc::new(UnixNodes { nodes: directory.nodes() }),
+    })
+    .await?;
+
+    let address = listen_tls(&server, ports.api).await?;
+    let url = format!("https://{address}");
+    write_private(&directory.kubeconfig(), pki.kubeconfig(&url).as_bytes())?;
+    for node in &config.nodes {
+        server.listen_unix(&directory.node_socket(node), Identity::node(node)).await?;
+    }
+    let stop = CancellationToken::new();
+    let loops = loops::start(&server, &stop);
+    let book = match config.workbook {
+        Some(workbook) => Some(book::serve(&directory, workbook, config.port, ports.book, stop.clone()).await?),
+        None => None,
+    };
+    say(&Message::Serving { server: url, api_port: address.port(), book });
+
+    let client = Client::from_service(server.service(Identity::admin()));
+    let ready = tokio::spawn(readiness::watch(client, |node| say(&Message::Ready { node })));
+    // A lost sender means that the thread is gone, which it is only at end of file.
+    let _ = unplugged.await;
+    tracing::info!("the plug was pulled");
+    ready.abort();
+    stop.cancel();
+    loops.close();
+    loops.wait().await;
+    server.shutdown().await;
+    Ok(())
+}
+
+/// The port of the last run, so that kubeconfigs stay true; another one when something else has taken it meanwhile.
+async fn listen_tls(server: &Server, remembered: Option<u16>) -> anyhow::Result<SocketAddr> {
+    let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    if let Some(port) = remembered {
+        match server.listen_tls(local(port)).await {
+            Ok(address) => return Ok(address),
+            Err(error) => tracing::warn!(%error, "the port of the last run is taken"),
+        }
+    }
+    Ok(server.listen_tls(local(0)).await?)
+}
+
+/// Resolves when standard input, the plug, is at end of file. A thread of its own: reading it blocks, and a runtime
+/// waits for its blocking tasks when it ends.
+fn watch_plug() -> oneshot::Receiver<()> {
+    let (sender, receiver) = oneshot::channel();
+    std::thread::spawn(move || {
+        let mut byte = [0];
+        // Nobody ever writes to it; whatever ends the read ends us.
+        while matches!(std::io::stdin().read(&mut byte), Ok(1)) {}
+        let _ = sender.send(());
+    });
+    receiver
+}
+
+/// One line to the machine. It reads as long as it lives, and without it we are about to end.
+fn say(message: &Message) {
+    if let Ok(mut line) = serde_json::to_vec(message) {
+        line.push(b'\n');
+        let mut out = std::io::stdout().lock();
+        let _ = out.write_all(&line).and_then(|()| out.flush());
+    }
+}
+
+/// A listener for the book; shared by `book serve`.
+pub(crate) async fn bind_local(port: u16) -> std::io::Result<TcpListener> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await
+}
