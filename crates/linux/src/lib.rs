@@ -29,3 +29,4 @@ mod syscalls;
 pub mod wire;
 
 pub use error::{During, Refusal, errno_text};
+pub use syscalls::close_on_exec_from;

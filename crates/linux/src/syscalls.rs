@@ -64,7 +64,7 @@ pub(crate) unsafe fn clone3(flags: u64, cgroup: Option<BorrowedFd<'_>>) -> Resul
 }
 
 /// Marks every descriptor from `first` on close-on-exec: close_range(2) with `CLOSE_RANGE_CLOEXEC`.
-pub(crate) fn close_on_exec_from(first: u32) -> Result<(), Errno> {
+pub fn close_on_exec_from(first: u32) -> Result<(), Errno> {
     // SAFETY: takes three numbers; setting a flag invalidates no descriptor that someone owns.
     let result = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
     if result == 0 { Ok(()) } else { Err(last_errno()) }

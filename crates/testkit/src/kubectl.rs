@@ -21,8 +21,7 @@ impl Kubectl {
         if let Some(program) = named.filter(|program| !program.is_empty()) {
             return Some(Self { program: program.into(), version: version.into() });
         }
-        let program =
-            std::env::var_os("PODLAB_KUBECTL").map_or_else(|| PathBuf::from("kubectl"), PathBuf::from);
+        let program = std::env::var_os("PODLAB_KUBECTL").map_or_else(|| PathBuf::from("kubectl"), PathBuf::from);
         match minor_version(&program) {
             Some(found) if found == version => Some(Self { program, version: version.into() }),
             Some(found) => {
@@ -47,8 +46,7 @@ impl Kubectl {
                 return Some(Self { program: program.into(), version: version.into() });
             }
         }
-        let program =
-            std::env::var_os("PODLAB_KUBECTL").map_or_else(|| PathBuf::from("kubectl"), PathBuf::from);
+        let program = std::env::var_os("PODLAB_KUBECTL").map_or_else(|| PathBuf::from("kubectl"), PathBuf::from);
         let found = minor_version(&program);
         if found.is_none() {
             crate::could_not_run("needs a kubectl: none on PATH, and PODLAB_KUBECTL is not set");

@@ -20,12 +20,7 @@ pub(crate) fn list(context: &Context) -> anyhow::Result<ExitCode> {
 /// # Errors
 ///
 /// When the lab cannot be read or a command cannot be started.
-pub(crate) fn run(
-    context: &Context,
-    lab: &str,
-    auto: bool,
-    kubeconfig: Option<PathBuf>,
-) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(context: &Context, lab: &str, auto: bool, kubeconfig: Option<PathBuf>) -> anyhow::Result<ExitCode> {
     let (workbook, cluster) = (context.workbook()?, cluster(context, kubeconfig)?);
     let options = RunOptions { auto, colour: colour() };
     let mut input = BufReader::new(stdin());
@@ -54,8 +49,7 @@ pub(crate) fn check(
 ) -> anyhow::Result<ExitCode> {
     let (workbook, cluster) = (context.workbook()?, cluster(context, kubeconfig)?);
     let options = RunOptions { auto: true, colour: colour() };
-    let outcome =
-        runtime()?.block_on(commands::check(&workbook, exercise, file, &cluster, options, &mut stdout()))?;
+    let outcome = runtime()?.block_on(commands::check(&workbook, exercise, file, &cluster, options, &mut stdout()))?;
     Ok(code(outcome))
 }
 

@@ -107,7 +107,9 @@ mod tests {
 
     #[test]
     fn paths_are_quoted_as_shells_need_it() {
-        for (path, text) in [("/a/b-c_1.d", "/a/b-c_1.d"), ("/a b", "'/a b'"), ("/it's", r"'/it'\''s'"), ("/$x", "'/$x'")] {
+        for (path, text) in
+            [("/a/b-c_1.d", "/a/b-c_1.d"), ("/a b", "'/a b'"), ("/it's", r"'/it'\''s'"), ("/$x", "'/$x'")]
+        {
             assert_eq!(quoted(Path::new(path)), text);
         }
     }

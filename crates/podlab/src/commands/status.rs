@@ -99,7 +99,8 @@ async fn ask(client: &Client) -> anyhow::Result<Asked> {
 
 fn node_line(node: &Node) -> NodeLine {
     let status = node.status.clone().unwrap_or_default();
-    let ready = status.conditions.iter().flatten().any(|condition| condition.type_ == "Ready" && condition.status == "True");
+    let ready =
+        status.conditions.iter().flatten().any(|condition| condition.type_ == "Ready" && condition.status == "True");
     let address = status.addresses.iter().flatten().find(|address| address.type_ == "InternalIP");
     NodeLine {
         name: node.metadata.name.clone().unwrap_or_default(),
@@ -116,7 +117,8 @@ fn print(status: &Status, command: &str) {
     }
     let process = status.process.map(|pid| format!(" (process {pid})")).unwrap_or_default();
     println!("a cluster runs in {directory}{process}");
-    let lines = [("API server", &status.server), ("book", &status.book), ("kubeconfig", &Some(status.kubeconfig.clone()))];
+    let lines =
+        [("API server", &status.server), ("book", &status.book), ("kubeconfig", &Some(status.kubeconfig.clone()))];
     for (name, value) in lines {
         if let Some(value) = value {
             println!("  {name:<12}{value}");

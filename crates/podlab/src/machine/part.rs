@@ -61,9 +61,15 @@ impl fmt::Display for Name {
 
 /// What the machine hears of its parts.
 pub(super) enum Event {
-    Started { part: Name, process: ProcessId },
+    Started {
+        part: Name,
+        process: ProcessId,
+    },
     /// It ended, and is about to be started again.
-    Ended { part: Name, how: String },
+    Ended {
+        part: Name,
+        how: String,
+    },
     Said(Message),
 }
 

@@ -6,8 +6,8 @@
 //! Network links of the host are the exception: no test may make any, so every new one is a leak.
 
 mod descriptors;
-mod processes;
 mod places;
+mod processes;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,10 @@ pub use descriptors::Descriptors;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Leak {
     /// A process that was still running at the deadline.
-    Process { pid: i32, command: String },
+    Process {
+        pid: i32,
+        command: String,
+    },
     /// A line of this process's own `/proc/self/mountinfo`.
     Mount(String),
     Cgroup(PathBuf),
