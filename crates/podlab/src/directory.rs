@@ -76,6 +76,9 @@ impl StateDirectory {
         }
         make_private(&self.0).map_err(failed(&self.0))?;
         self.0 = self.0.canonicalize().map_err(failed(&self.0))?;
+        // It is also the mark by which the directory is known as ours.
+        let lock = self.lock_file();
+        fs::OpenOptions::new().create(true).append(true).mode(0o600).open(&lock).map_err(failed(&lock))?;
         for name in ["run", "nodes", "log", "bin", "images"] {
             let path = self.0.join(name);
             make_private(&path).map_err(failed(&path))?;
@@ -203,6 +206,7 @@ mod tests {
         let mut directory = StateDirectory::at(place.path().join("a/b"));
         directory.create().unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        directory.create().unwrap();
         assert_eq!(mode(directory.path()), 0o700);
         assert_eq!(mode(&directory.nodes()), 0o700);
         write_private(&directory.kubeconfig(), b"secret").unwrap();
