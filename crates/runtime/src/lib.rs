@@ -5,5 +5,6 @@
 
 pub mod backend;
 pub mod clock;
+pub mod server;
 
 pub use podlab_linux::{cgroups, namespaces, network, rootfs};

@@ -1,0 +1,145 @@
+//! The node's HTTP: how the API server reaches what runs here.
+//!
+//! The paths are those of a real kubelet (pkg/kubelet/server/server.go); the socket is a Unix socket in the node's
+//! directory, so whoever can open it already owns the node. Nothing is decided here: a request is looked up in what
+//! the kubelet knows, and passed on to the [`Backend`].
+
+pub mod cri;
+mod exec;
+mod forward;
+pub mod frames;
+pub mod logs;
+mod lookup;
+
+use std::io;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use k8s_openapi::api::core::v1::Pod;
+use serde_json::json;
+use tokio::net::UnixListener;
+use tokio::sync::{mpsc, watch};
+
+use crate::backend::{Backend, BackendError, PodUsage};
+use crate::clock::Clock;
+use logs::{LogOptions, Writer};
+use lookup::Refusal;
+
+/// How many pieces of a log wait for a slow reader.
+const LOG_QUEUE: usize = 16;
+
+/// What the kubelet knows: the Pods of this node with the status it has computed, which may be newer than the one the
+/// API server has.
+pub trait KnownPods: Send + Sync + 'static {
+    /// A Pod by its namespace and name.
+    fn pod(&self, namespace: &str, name: &str) -> Option<Arc<Pod>>;
+
+    /// All of them.
+    fn all(&self) -> Vec<Arc<Pod>>;
+
+    /// Counts up whenever the answer of the other methods may have changed.
+    fn changes(&self) -> watch::Receiver<u64>;
+}
+
+/// What the handlers share.
+struct Node<B, C> {
+    backend: Arc<B>,
+    clock: Arc<C>,
+    pods: Arc<dyn KnownPods>,
+}
+
+impl<B, C> Clone for Node<B, C> {
+    fn clone(&self) -> Self {
+        Self { backend: Arc::clone(&self.backend), clock: Arc::clone(&self.clock), pods: Arc::clone(&self.pods) }
+    }
+}
+
+/// Answers on `listener` until the future is dropped.
+///
+/// # Errors
+/// What the listener reports.
+pub async fn serve<B: Backend, C: Clock>(
+    listener: UnixListener,
+    backend: Arc<B>,
+    clock: Arc<C>,
+    pods: Arc<dyn KnownPods>,
+) -> io::Result<()> {
+    axum::serve(listener, router(backend, clock, pods)).await
+}
+
+fn router<B: Backend, C: Clock>(backend: Arc<B>, clock: Arc<C>, pods: Arc<dyn KnownPods>) -> Router {
+    Router::new()
+        .route("/healthz", get(async || "ok"))
+        .route("/pods", get(list::<B, C>))
+        .route("/stats/summary", get(summary::<B, C>))
+        .route("/containerLogs/{namespace}/{pod}/{container}", get(container_logs::<B, C>))
+        .route("/exec/{namespace}/{pod}/{container}", post(exec::exec::<B, C>))
+        .route("/attach/{namespace}/{pod}/{container}", post(exec::attach::<B, C>))
+        .route("/portForward/{namespace}/{pod}", post(forward::forward::<B, C>))
+        .with_state(Node { backend, clock, pods })
+}
+
+async fn list<B: Backend, C: Clock>(State(node): State<Node<B, C>>) -> Response {
+    let items: Vec<_> = node.pods.all().iter().map(|pod| json!(**pod)).collect();
+    axum::Json(json!({"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": items})).into_response()
+}
+
+/// The part of the kubelet's summary that `kubectl top` is made from.
+async fn summary<B: Backend, C: Clock>(State(node): State<Node<B, C>>) -> Result<Response, Refusal> {
+    let usage = node.backend.usage().await?;
+    let now = node.clock.now();
+    let pods: Vec<_> = node.pods.all().iter().filter_map(|pod| pod_summary(pod, &usage, now)).collect();
+    Ok(axum::Json(json!({"node": {"nodeName": node.backend.facts().name}, "pods": pods})).into_response())
+}
+
+fn pod_summary(pod: &Pod, usage: &[PodUsage], now: jiff::Timestamp) -> Option<serde_json::Value> {
+    let uid = pod.metadata.uid.as_ref()?;
+    let usage = usage.iter().find(|usage| &usage.uid == uid)?;
+    let containers: Vec<_> = usage
+        .containers
+        .iter()
+        .map(|container| {
+            json!({
+                "name": container.name,
+                "cpu": {"time": now, "usageCoreNanoSeconds": container.cpu_nanoseconds},
+                "memory": {"time": now, "workingSetBytes": container.memory},
+            })
+        })
+        .collect();
+    let reference = json!({"name": pod.metadata.name, "namespace": pod.metadata.namespace, "uid": uid});
+    Some(json!({"podRef": reference, "containers": containers}))
+}
+
+async fn container_logs<B: Backend, C: Clock>(
+    State(node): State<Node<B, C>>,
+    Path((namespace, name, container)): Path<(String, String, String)>,
+    Query(options): Query<LogOptions>,
+) -> Result<Response, Refusal> {
+    let pod = lookup::pod(&*node.pods, &namespace, &name)?;
+    let attempt = lookup::log_attempt(&pod, &container, options.previous)?;
+    let uid = pod.metadata.uid.clone().unwrap_or_default();
+    let file = match node.backend.log(&uid, &container, attempt).await {
+        Ok(file) => file,
+        // A container that could not be started has written nothing.
+        Err(BackendError::NoSuchContainer { .. }) => return Ok(text(Body::empty())),
+        Err(error) => return Err(error.into()),
+    };
+    let pods = Arc::clone(&node.pods);
+    let changes = pods.changes();
+    let running =
+        Arc::new(move || pods.pod(&namespace, &name).is_some_and(|pod| lookup::runs(&pod, &container, attempt)));
+    let (to, mut from) = mpsc::channel(LOG_QUEUE);
+    tokio::spawn(logs::send(file, options, node.clock.now(), Writer { running, changes }, to));
+    let pieces = futures_util::stream::poll_fn(move |context| from.poll_recv(context));
+    Ok(text(Body::from_stream(pieces)))
+}
+
+fn text(body: Body) -> Response {
+    (StatusCode::OK, [(CONTENT_TYPE, "text/plain")], body).into_response()
+}
