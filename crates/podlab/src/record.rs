@@ -38,7 +38,7 @@ pub(crate) struct MachineRecord {
     pub(crate) control_plane: Option<ProcessId>,
     pub(crate) fabric: Option<ProcessId>,
     pub(crate) janitor: Option<ProcessId>,
-    /// Of the API server, as the kubeconfig has it: `https://127.0.0.1:6443`.
+    /// Of the API server, as the kubeconfig has it: `https://127.0.0.1:6443`. `None` while it does not serve.
     pub(crate) server: Option<String>,
     /// Of the book, with what it takes to be let in.
     pub(crate) book: Option<String>,

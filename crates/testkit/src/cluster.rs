@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Instant;
 
 use tempfile::TempDir;
 
@@ -160,6 +161,41 @@ impl Cluster {
         serde_json::from_slice(&text).ok()
     }
 
+    /// Waits until `machine.json` satisfies `wanted`, each time the machine writes it, and returns it.
+    ///
+    /// # Panics
+    ///
+    /// When it has not after [`DEADLINE`].
+    #[track_caller]
+    pub fn wait_for_record(&self, mut wanted: impl FnMut(&serde_json::Value) -> bool) -> serde_json::Value {
+        let watch = rustix::fs::inotify::init(rustix::fs::inotify::CreateFlags::CLOEXEC).expect("inotify");
+        // It is written under another name and moved into place.
+        let moved = rustix::fs::inotify::WatchFlags::MOVED_TO;
+        rustix::fs::inotify::add_watch(&watch, self.directory(), moved).expect("watching the state directory");
+        let end = Instant::now() + DEADLINE;
+        loop {
+            if let Some(record) = self.record().filter(|record| wanted(record)) {
+                return record;
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            let changed = program::readable(&watch, left);
+            assert!(changed, "machine.json is still {:?}\n{}", self.record(), self.logs());
+            let mut events = [0; 4096];
+            rustix::io::read(&watch, &mut events).expect("reading what changed");
+        }
+    }
+
+    /// Waits until nothing of the cluster is left, after a test ended it in a way of its own; it may start again.
+    ///
+    /// # Panics
+    ///
+    /// When anything is left.
+    #[track_caller]
+    pub fn settle(&self) {
+        let leaks = self.ledger.as_ref().map(|ledger| ledger.settle(DEADLINE)).unwrap_or_default();
+        assert!(leaks.is_empty(), "left over: {leaks:#?}\n{}", self.logs());
+    }
+
     /// The ends of all logs, for the message of a failed test.
     pub fn logs(&self) -> String {
         let mut text = String::new();
@@ -195,11 +231,9 @@ impl Cluster {
     /// When anything is left, or when something was written to the home directory.
     #[track_caller]
     pub fn gone(mut self) {
-        if let Some(ledger) = self.ledger.take() {
-            let leaks = ledger.settle(DEADLINE);
-            assert!(leaks.is_empty(), "left over: {leaks:#?}\n{}", self.logs());
-            self.check_home();
-        }
+        self.settle();
+        self.ledger = None;
+        self.check_home();
     }
 
     #[track_caller]

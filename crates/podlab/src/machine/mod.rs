@@ -195,6 +195,10 @@ impl Machine {
                 self.record.write(&self.directory)?;
             }
             Event::Ended { part, how } => {
+                if part == Name::ControlPlane {
+                    self.record.server = None;
+                    self.record.write(&self.directory)?;
+                }
                 tracing::warn!(%part, %how, "a part ended");
                 if !self.ready {
                     self.early_ends += 1;

@@ -1,0 +1,65 @@
+//! Words and exit statuses that need no cluster.
+
+use podlab_testkit::Cluster;
+use predicates::prelude::*;
+use predicates::str::{contains, is_empty};
+
+use crate::podlab;
+
+/// A cluster that is never started.
+fn nothing() -> Cluster {
+    Cluster::builder().prepare()
+}
+
+#[test]
+fn help_goes_to_standard_output_and_has_examples() {
+    let cluster = nothing();
+    podlab(&cluster, ["--help"]).assert().success().stdout(contains("Examples:")).stderr(is_empty());
+    podlab(&cluster, ["start", "--help"]).assert().success().stdout(contains("eval \"$(podlab start"));
+}
+
+#[test]
+fn a_wrong_word_is_answered_on_standard_error_with_what_was_meant() {
+    let cluster = nothing();
+    let assert = podlab(&cluster, ["strat"]).assert().code(2).stdout(is_empty());
+    assert.stderr(contains("start").and(contains("--help")));
+    podlab(&cluster, ["start", "--no-book", "--port", "1"]).assert().code(2).stderr(contains("cannot be used with"));
+}
+
+#[test]
+fn without_a_cluster_each_command_says_how_to_start_one() {
+    let cluster = nothing();
+    let start_one = || contains("podlab start");
+    podlab(&cluster, ["status"]).assert().code(1).stdout(start_one());
+    podlab(&cluster, ["stop"]).assert().success().stdout(contains("no cluster runs in"));
+    podlab(&cluster, ["kubeconfig"]).assert().code(1).stdout(is_empty()).stderr(start_one());
+    podlab(&cluster, ["node", "exec", "node1", "--", "true"]).assert().code(1).stderr(start_one());
+    let status = podlab(&cluster, ["status", "--output", "json"]).assert().code(1).get_output().stdout.clone();
+    let status: serde_json::Value = serde_json::from_slice(&status).unwrap();
+    assert_eq!(status["running"], false);
+}
+
+#[test]
+fn nothing_is_coloured_that_goes_to_a_pipe() {
+    let cluster = nothing();
+    let escape = || contains("\u{1b}").not();
+    podlab(&cluster, ["kubeconfig"]).assert().stderr(escape());
+    podlab(&cluster, ["--help"]).assert().stdout(escape());
+    podlab(&cluster, ["no-such-command"]).assert().stderr(escape());
+}
+
+#[test]
+fn a_directory_of_something_else_is_refused_and_left_alone() {
+    let cluster = nothing();
+    std::fs::create_dir(cluster.directory()).unwrap();
+    std::fs::write(cluster.directory().join("thesis.tex"), "years of work").unwrap();
+    podlab(&cluster, ["start", "--detach"]).assert().code(1).stderr(contains("holds no Podlab cluster"));
+    assert_eq!(std::fs::read_dir(cluster.directory()).unwrap().count(), 1);
+}
+
+#[test]
+fn an_internal_role_without_its_argument_ends_with_words() {
+    let cluster = nothing();
+    podlab(&cluster, ["internal", "fabric"]).assert().code(2).stderr(contains("internal command"));
+    podlab(&cluster, ["internal", "nobody"]).assert().code(2).stderr(contains("--help"));
+}

@@ -1,0 +1,89 @@
+//! Start, use, stop.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use podlab_testkit::Cluster;
+use predicates::prelude::*;
+use predicates::str::{contains, is_empty};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::podlab;
+
+#[test]
+fn start_detached_prints_what_to_do_next_and_stop_ends_it() {
+    let cluster = Cluster::builder().prepare();
+    let started = cluster.start_again();
+    assert_eq!(started.stderr, "");
+    let kubeconfig = format!("export KUBECONFIG={}\n", cluster.kubeconfig().display());
+    assert!(started.stdout.contains(&kubeconfig), "{started}");
+    assert!(started.stdout.contains("Node node1 is Ready"), "{started}");
+
+    podlab(&cluster, ["kubeconfig"]).assert().success().stdout(format!("{}\n", cluster.kubeconfig().display()));
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(cluster.kubeconfig()).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600, "the kubeconfig holds a key");
+    podlab(&cluster, ["status"]).assert().success().stdout(contains("node1").and(contains("Ready")));
+
+    // The printed lines are made to be evaluated.
+    let exports: String =
+        started.stdout.lines().filter(|line| line.starts_with("export")).map(|l| format!("{l}\n")).collect();
+    let shell = Command::new("sh").arg("-c").arg(format!("{exports}podlab kubeconfig")).output().unwrap();
+    let found = String::from_utf8_lossy(&shell.stdout);
+    assert!(shell.status.success(), "{}", String::from_utf8_lossy(&shell.stderr));
+    assert!(!found.is_empty());
+    cluster.stop();
+}
+
+#[test]
+fn ctrl_c_stops_everything_in_the_foreground() {
+    let cluster = Cluster::builder().prepare();
+    let mut command = cluster.command(cluster.start_arguments());
+    let mut start = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(start.stdout.take().unwrap()).lines();
+    let said = lines.map(|line| line.unwrap()).take_while(|line| !line.starts_with("Stop it with")).count();
+    assert!(said > 0, "it said what to do next");
+    kill_process(Pid::from_child(&start), Signal::INT).unwrap();
+    let output = start.wait_with_output().unwrap();
+    assert!(output.status.success(), "{:?}", output);
+    assert!(String::from_utf8_lossy(&output.stderr).ends_with("stopping\nstopped\n"), "{output:?}");
+    cluster.gone();
+}
+
+#[test]
+fn a_second_start_says_so_and_does_nothing() {
+    let cluster = Cluster::start();
+    let before = cluster.record();
+    for arguments in [&["start"][..], &["start", "--detach"], &[]] {
+        let assert = podlab(&cluster, arguments.iter().copied()).assert().code(1).stdout(is_empty());
+        assert.stderr(contains("already runs").and(contains("podlab stop")));
+    }
+    assert_eq!(cluster.record(), before, "the first one goes on as it was");
+    cluster.podlab(["status"]).success();
+    cluster.stop();
+}
+
+#[test]
+fn addresses_survive_a_restart() {
+    let cluster = Cluster::start();
+    let server = |cluster: &Cluster| cluster.record().unwrap()["server"].clone();
+    let kubeconfig = std::fs::read(cluster.kubeconfig()).unwrap();
+    let before = server(&cluster);
+    cluster.podlab(["stop"]).success();
+    cluster.start_again();
+    assert_eq!(server(&cluster), before);
+    assert_eq!(std::fs::read(cluster.kubeconfig()).unwrap(), kubeconfig, "a copy of it stays good");
+    cluster.stop();
+}
+
+#[test]
+fn the_book_is_served_on_the_named_port_or_not_at_all() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let cluster = Cluster::builder().book().argument("--port").argument(&port).prepare();
+    let refused = cluster.podlab(["start", "--detach", "--port", &port]).failure(1);
+    assert!(refused.stderr.contains(&format!("port {port}")) && refused.stderr.contains("--no-book"), "{refused}");
+    drop(taken);
+    let started = cluster.start_again();
+    assert!(started.stdout.contains(&format!("http://127.0.0.1:{port}/")), "{started}");
+    cluster.stop();
+}
