@@ -1,0 +1,211 @@
+//! One group and version as an OpenAPI document: its paths, and the schemas they refer to.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value, json};
+
+use crate::patch;
+use crate::registry::{self, Resource};
+use crate::schema;
+
+const REFERENCE: &str = "#/components/schemas/";
+
+/// The document of a group and version.
+pub(super) fn build(group: &str, version: &str) -> Value {
+    let resources: Vec<&Resource> =
+        registry::all().iter().filter(|resource| resource.group == group && resource.version == version).collect();
+    let mut paths = Map::new();
+    let mut needed = BTreeSet::new();
+    for resource in resources {
+        let root = format!("/{}", super::path(group, version));
+        let scope = if resource.namespaced { "/namespaces/{namespace}" } else { "" };
+        let collection = format!("{root}{scope}/{}", resource.plural);
+        let item = format!("{collection}/{{name}}");
+        let list_schema = format!("{}List", resource.schema);
+        paths.insert(collection, operations(resource, &["list", "create", "deletecollection"], &list_schema));
+        if resource.verbs.contains(&"get") {
+            paths.insert(item, operations(resource, &["get", "update", "patch", "delete"], resource.schema));
+        }
+        collect(resource.schema, &mut needed);
+        collect(&list_schema, &mut needed);
+        for part in resource.subresources {
+            collect(part.schema(resource), &mut needed);
+        }
+    }
+    collect("io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions", &mut needed);
+    collect("io.k8s.apimachinery.pkg.apis.meta.v1.Status", &mut needed);
+    let schemas: Map<String, Value> =
+        needed.iter().map(|name| (name.clone(), component(name))).filter(|(_, schema)| !schema.is_null()).collect();
+    json!({
+        "openapi": "3.0.0",
+        "info": {"title": "Kubernetes", "version": "v1.32.13"},
+        "paths": paths,
+        "components": {"schemas": schemas},
+    })
+}
+
+/// The operations of a path, for the verbs that the resource has.
+fn operations(resource: &Resource, verbs: &[&str], get_schema: &str) -> Value {
+    let kind = json!({"group": resource.group, "version": resource.version, "kind": resource.kind});
+    let content = |schema: &str| json!({"application/json": {"schema": {"$ref": format!("{REFERENCE}{schema}")}}});
+    let mut operations = Map::new();
+    for verb in verbs.iter().filter(|verb| resource.verbs.contains(verb)) {
+        let (method, action, schema) = match *verb {
+            "list" => ("get", "list", get_schema),
+            "get" => ("get", "get", resource.schema),
+            "create" => ("post", "post", resource.schema),
+            "update" => ("put", "put", resource.schema),
+            "patch" => ("patch", "patch", resource.schema),
+            "deletecollection" => ("delete", "deletecollection", "io.k8s.apimachinery.pkg.apis.meta.v1.Status"),
+            _ => ("delete", "delete", "io.k8s.apimachinery.pkg.apis.meta.v1.Status"),
+        };
+        let mut operation = json!({
+            "x-kubernetes-action": action,
+            "x-kubernetes-group-version-kind": kind,
+            "responses": {"200": {"description": "OK", "content": content(schema)}},
+        });
+        if matches!(method, "post" | "put" | "patch") {
+            operation["parameters"] = ["dryRun", "fieldManager", "fieldValidation"].map(parameter).to_vec().into();
+            operation["requestBody"] = json!({"required": true, "content": content(schema)});
+        }
+        operations.insert(method.to_owned(), operation);
+    }
+    Value::Object(operations)
+}
+
+fn parameter(name: &str) -> Value {
+    json!({"name": name, "in": "query", "schema": {"type": "string", "uniqueItems": true}})
+}
+
+/// The schema and all it refers to.
+fn collect(name: &str, needed: &mut BTreeSet<String>) {
+    let Some(schema) = schema::components().get(name) else { return };
+    if needed.insert(name.to_owned()) {
+        references(schema, needed);
+    }
+}
+
+fn references(value: &Value, needed: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(fields) => {
+            if let Some(name) = fields.get("$ref").and_then(Value::as_str) {
+                collect(name.trim_start_matches(REFERENCE), needed);
+            }
+            fields.values().for_each(|value| references(value, needed));
+        }
+        Value::Array(items) => items.iter().for_each(|value| references(value, needed)),
+        _ => {}
+    }
+}
+
+/// A schema with what only this server knows: the kinds it is, and how its lists are merged.
+fn component(name: &str) -> Value {
+    let Some(mut schema) = schema::components().get(name).cloned() else { return Value::Null };
+    let kinds = group_version_kinds(name);
+    if !kinds.is_empty() {
+        schema["x-kubernetes-group-version-kind"] = kinds.into();
+    }
+    let go_name = schema::go_name(name);
+    if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
+        for (field, property) in properties {
+            merging(go_name, field, property);
+        }
+    }
+    schema
+}
+
+/// The extensions that patches are computed from.
+fn merging(go_name: &str, field: &str, property: &mut Value) {
+    let is_list = property["type"] == "array";
+    let strategy = patch::strategy(go_name, field);
+    let words = match (strategy.retain_keys, strategy.merge) {
+        (true, true) => "merge,retainKeys",
+        (true, false) => "retainKeys",
+        (false, true) => "merge",
+        (false, false) => "",
+    };
+    if !words.is_empty() {
+        property["x-kubernetes-patch-strategy"] = words.into();
+    }
+    if !strategy.merge_key.is_empty() {
+        property["x-kubernetes-patch-merge-key"] = strategy.merge_key.into();
+    }
+    if is_list && property.get("x-kubernetes-list-type").is_none() {
+        property["x-kubernetes-list-type"] = match (strategy.merge, strategy.merge_key) {
+            (true, "") => "set".into(),
+            (true, key) => {
+                property["x-kubernetes-list-map-keys"] = map_keys(go_name, field, key);
+                "map".into()
+            }
+            (false, _) => "atomic".into(),
+        };
+    }
+    // Indexing a missing extension makes it null.
+    if let Some(fields) = property.as_object_mut() {
+        fields.retain(|_, value| !value.is_null());
+    }
+}
+
+/// Some lists are told apart by more than the one key that patches use.
+fn map_keys(go_name: &str, field: &str, key: &str) -> Value {
+    match (go_name, field) {
+        ("Container" | "EphemeralContainer", "ports") => json!(["containerPort", "protocol"]),
+        ("ServiceSpec", "ports") => json!(["port", "protocol"]),
+        ("PodSpec", "topologySpreadConstraints") => json!(["topologyKey", "whenUnsatisfiable"]),
+        _ => json!([key]),
+    }
+}
+
+fn group_version_kinds(name: &str) -> Vec<Value> {
+    let mut kinds = Vec::new();
+    for resource in registry::all() {
+        for (schema, kind) in [
+            (resource.schema.to_owned(), resource.kind.to_owned()),
+            (format!("{}List", resource.schema), resource.list_kind()),
+        ] {
+            if schema == name {
+                kinds.push(json!({"group": resource.group, "version": resource.version, "kind": kind}));
+            }
+        }
+        for part in resource.subresources.iter().filter(|part| !part.version.is_empty()) {
+            let kind = json!({"group": part.group, "version": part.version, "kind": part.kind});
+            if part.schema(resource) == name && !kinds.contains(&kind) {
+                kinds.push(kind);
+            }
+        }
+    }
+    kinds
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_core_document_has_what_kubectl_looks_for() {
+        let document = build("", "v1");
+        let pod = &document["components"]["schemas"]["io.k8s.api.core.v1.Pod"];
+        assert_eq!(pod["x-kubernetes-group-version-kind"], json!([{"group": "", "version": "v1", "kind": "Pod"}]));
+        let spec = &document["components"]["schemas"]["io.k8s.api.core.v1.PodSpec"]["properties"];
+        assert_eq!(spec["containers"]["x-kubernetes-patch-merge-key"], "name");
+        assert_eq!(spec["volumes"]["x-kubernetes-patch-strategy"], "merge,retainKeys");
+        assert_eq!(spec["tolerations"]["x-kubernetes-list-type"], "atomic");
+        let patch = &document["paths"]["/api/v1/namespaces/{namespace}/pods/{name}"]["patch"];
+        assert_eq!(patch["x-kubernetes-group-version-kind"]["kind"], "Pod");
+        let names: Vec<&str> =
+            patch["parameters"].as_array().unwrap().iter().filter_map(|parameter| parameter["name"].as_str()).collect();
+        assert!(names.contains(&"fieldValidation"));
+    }
+
+    #[test]
+    fn every_reference_resolves_within_its_document() {
+        for resource in registry::all() {
+            let document = build(resource.group, resource.version);
+            let mut referred = BTreeSet::new();
+            references(&document, &mut referred);
+            for name in referred {
+                assert!(document["components"]["schemas"].get(&name).is_some(), "{name}");
+            }
+        }
+    }
+}
