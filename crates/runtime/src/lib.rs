@@ -6,5 +6,6 @@
 pub mod backend;
 pub mod clock;
 pub mod server;
+pub mod scheduler;
 
 pub use podlab_linux::{cgroups, namespaces, network, rootfs};

@@ -1,0 +1,171 @@
+//! The scheduler as a whole, against what the real one printed.
+
+use k8s_openapi::api::core::v1::{Node, Pod};
+use serde_json::json;
+
+use super::*;
+
+fn node(name: &str, cpu: &str, extra: serde_json::Value) -> Node {
+    let mut node = json!({
+        "metadata": { "name": name, "labels": { "kubernetes.io/hostname": name } },
+        "status": { "allocatable": { "cpu": cpu, "memory": "8Gi", "pods": "110" } },
+    });
+    json_merge(&mut node, extra);
+    serde_json::from_value(node).expect("a node")
+}
+
+fn json_merge(into: &mut serde_json::Value, from: serde_json::Value) {
+    match (into, from) {
+        (serde_json::Value::Object(into), serde_json::Value::Object(from)) => {
+            for (key, value) in from {
+                json_merge(into.entry(key).or_insert(serde_json::Value::Null), value);
+            }
+        }
+        (into, from) => *into = from,
+    }
+}
+
+fn pod(name: &str, spec: serde_json::Value) -> Pod {
+    let mut pod = json!({
+        "metadata": { "name": name, "namespace": "default", "uid": name },
+        "spec": { "containers": [{ "name": "main" }] },
+    });
+    json_merge(&mut pod, json!({ "spec": spec }));
+    serde_json::from_value(pod).expect("a Pod")
+}
+
+fn asking(cpu: &str, memory: &str) -> serde_json::Value {
+    json!({ "containers": [{ "name": "main", "resources": { "requests": { "cpu": cpu, "memory": memory } } }] })
+}
+
+fn cluster(nodes: impl IntoIterator<Item = Node>) -> Snapshot {
+    let mut snapshot = Snapshot::default();
+    for node in nodes {
+        snapshot.set_node(&node);
+    }
+    snapshot
+}
+
+fn failure(snapshot: &Snapshot, pod: &Pod) -> String {
+    schedule(snapshot, &Incoming::of(pod), 0).expect_err("fits nowhere").to_string()
+}
+
+#[test]
+fn golden_230_a_pod_that_is_too_big() {
+    let one = cluster([node("node1", "4", json!({}))]);
+    assert_eq!(
+        failure(&one, &pod("toobig", asking("100", "1Ti"))),
+        "0/1 nodes are available: 1 Insufficient cpu, 1 Insufficient memory. preemption: 0/1 nodes are available: \
+         1 No preemption victims found for incoming pod."
+    );
+}
+
+#[test]
+fn golden_544_a_cordoned_node() {
+    let one = cluster([node(
+        "node1",
+        "4",
+        json!({ "spec": { "unschedulable": true, "taints": [
+            { "key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule" }] } }),
+    )]);
+    assert_eq!(
+        failure(&one, &pod("uns", json!({}))),
+        "0/1 nodes are available: 1 node(s) were unschedulable. preemption: 0/1 nodes are available: \
+         1 Preemption is not helpful for scheduling."
+    );
+}
+
+#[test]
+fn golden_116_several_reasons_are_counted_apart() {
+    let disk = json!({ "metadata": { "labels": { "disk": "ssd" } } });
+    let mut tainted = disk.clone();
+    json_merge(
+        &mut tainted,
+        json!({ "spec": { "taints": [{ "key": "special", "value": "yes", "effect": "NoSchedule" }] } }),
+    );
+    let four = cluster([
+        node("node1", "2", json!({})),
+        node("node2", "2", disk.clone()),
+        node("node3", "2", disk),
+        node("node4", "2", tainted),
+    ]);
+    let mut cpu3 = asking("3", "1Mi");
+    cpu3["nodeSelector"] = json!({ "disk": "ssd" });
+    assert_eq!(
+        failure(&four, &pod("cpu3", cpu3)),
+        "0/4 nodes are available: 1 node(s) didn't match Pod's node affinity/selector, 1 node(s) had untolerated taint \
+         {special: yes}, 2 Insufficient cpu. preemption: 0/4 nodes are available: 2 No preemption victims found for \
+         incoming pod, 2 Preemption is not helpful for scheduling."
+    );
+    assert_eq!(
+        failure(&four, &pod("toobig", asking("100", "1Ti"))),
+        "0/4 nodes are available: 1 node(s) had untolerated taint {special: yes}, 3 Insufficient cpu, 3 Insufficient \
+         memory. preemption: 0/4 nodes are available: 1 Preemption is not helpful for scheduling, 3 No preemption \
+         victims found for incoming pod."
+    );
+}
+
+#[test]
+fn without_nodes_it_says_so() {
+    assert_eq!(failure(&Snapshot::default(), &pod("a", json!({}))), "no nodes available to schedule pods");
+}
+
+#[test]
+fn placed_pods_take_their_share_until_they_are_gone() {
+    let mut one = cluster([node("node1", "2", json!({}))]);
+    let (first, second) = (pod("first", asking("1500m", "1Mi")), pod("second", asking("1500m", "1Mi")));
+    let incoming = Incoming::of(&first);
+    let placement = schedule(&one, &incoming, 0).expect("fits");
+    assert_eq!(placement, Placement { node: "node1".to_owned(), examined: 1, feasible: 1 });
+    one.place(incoming.info, &placement.node);
+    assert!(failure(&one, &second).contains("1 Insufficient cpu."));
+    // A change of the node does not lose what is on it.
+    one.set_node(&node("node1", "2", json!({ "metadata": { "labels": { "new": "" } } })));
+    assert!(failure(&one, &second).contains("1 Insufficient cpu."));
+    one.remove_pod(&("default".to_owned(), "first".to_owned()));
+    assert!(schedule(&one, &Incoming::of(&second), 0).is_ok());
+}
+
+/// As measured on the real one: 100 equal Pods on 20 equal nodes, five on each.
+#[test]
+fn equal_pods_spread_evenly() {
+    let mut cluster = cluster((0..20).map(|at| node(&format!("node{at}"), "4", json!({}))));
+    for at in 0..100 {
+        let incoming = Incoming::of(&pod(&format!("pod{at}"), asking("100m", "64Mi")));
+        let placement = schedule(&cluster, &incoming, 0).expect("fits");
+        cluster.place(incoming.info, &placement.node);
+    }
+    for node in cluster.nodes() {
+        assert_eq!(node.pods().len(), 5, "{}", node.name);
+    }
+}
+
+#[test]
+fn host_ports_are_taken_once() {
+    let mut one = cluster([node("node1", "4", json!({}))]);
+    let port = |address: &str| json!({ "containers": [{ "name": "main", "ports": [{ "containerPort": 80, "hostPort": 80, "hostIP": address }] }] });
+    one.place(PodInfo::of(&pod("first", port("127.0.0.1"))), "node1");
+    assert!(failure(&one, &pod("all", port(""))).contains("didn't have free ports"));
+    assert!(schedule(&one, &Incoming::of(&pod("other", port("127.0.0.2"))), 0).is_ok());
+}
+
+#[test]
+fn explain_names_the_filter_and_the_scores_of_every_node() {
+    let two = cluster([node("node1", "4", json!({})), node("node2", "1", json!({}))]);
+    let verdicts = explain(&two, &Incoming::of(&pod("a", asking("2", "1Mi"))));
+    assert_eq!(verdicts[0].rejection, None);
+    assert!(verdicts[0].total() > 0);
+    let (filter, rejection) = verdicts[1].rejection.as_ref().expect("too small");
+    assert_eq!((*filter, rejection.reasons.as_slice()), ("NodeResourcesFit", &["Insufficient cpu".to_owned()][..]));
+}
+
+#[test]
+fn a_large_cluster_is_searched_in_turns() {
+    assert_eq!(enough_feasible(1), 1);
+    assert_eq!(enough_feasible(100), 100);
+    assert_eq!(enough_feasible(5000), 500);
+    assert_eq!(enough_feasible(100_000), 5000);
+    let large = cluster((0..200).map(|at| node(&format!("node{at}"), "4", json!({}))));
+    let placement = schedule(&large, &Incoming::of(&pod("a", json!({}))), 190).expect("fits");
+    assert_eq!((placement.examined, placement.feasible), (100, 100));
+}
