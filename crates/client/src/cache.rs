@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Weak};
 use std::time::Duration;
 
@@ -75,6 +76,8 @@ struct Shared<K> {
     /// Counts the changes; 0 until the first list is in.
     version: watch::Sender<u64>,
     readers: Mutex<Vec<Weak<Reader<K>>>>,
+    /// The newest revision that the server has told of.
+    watched: AtomicU64,
 }
 
 struct Reader<K> {
@@ -128,6 +131,7 @@ impl<K: Object> Cache<K> {
                 objects: RwLock::default(),
                 version: watch::Sender::new(0),
                 readers: Mutex::default(),
+                watched: AtomicU64::new(0),
             }),
             alive: None,
         }
@@ -208,10 +212,14 @@ impl<K: Object> Cache<K> {
         Changes { reader }
     }
 
-    /// Puts an object in, as the watch does. Writers use it to see their own writes at once; an object older than the
-    /// one that is there is left out.
+    /// Puts an object in that the server answered with, so that a writer sees its own writes at once. What the watch
+    /// has already gone past is left out: if such an object is not there, it was deleted meanwhile.
     pub fn insert(&self, object: K) {
-        self.shared.apply(WatchEvent::Modified(object));
+        let passed = number(object.metadata().resource_version.as_deref())
+            .is_some_and(|revision| revision <= self.shared.watched.load(Ordering::Acquire));
+        if !passed {
+            self.shared.apply(WatchEvent::Modified(object));
+        }
     }
 
     /// Takes an object out.
@@ -266,6 +274,10 @@ impl<K> Pending<K> {
 impl<K> Shared<K> {
     fn objects(&self) -> RwLockReadGuard<'_, BTreeMap<Key, Arc<K>>> {
         self.objects.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn passed(&self, revision: Option<&str>) {
+        self.watched.fetch_max(number(revision).unwrap_or_default(), Ordering::AcqRel);
     }
 
     fn tell(&self, change: &Change<K>) {
@@ -369,8 +381,10 @@ async fn turn<K: Object>(
         Some(known) => known,
         None => {
             let list = client.list::<K>(namespace, options).await?;
+            let revision = list.metadata.resource_version.unwrap_or_default();
+            shared.passed(Some(&revision));
             shared.reset(list.items);
-            list.metadata.resource_version.unwrap_or_default()
+            revision
         }
     };
     *revision = Some(from.clone());
@@ -385,6 +399,7 @@ async fn turn<K: Object>(
             }
             WatchEvent::Bookmark { resource_version } => *revision = Some(resource_version.clone()),
         }
+        shared.passed(revision.as_deref());
         shared.apply(event);
     }
     Ok(())
@@ -396,9 +411,13 @@ fn same_revision<K: Object>(one: &K, other: &K) -> bool {
         && one.uid() == other.uid()
 }
 
-/// Revisions count up (they are those of the store), which only the caches of the same server may rely on.
+/// Revisions count up: they are those of the store.
+fn number(revision: Option<&str>) -> Option<u64> {
+    revision?.parse().ok()
+}
+
 fn is_older<K: Object>(one: &K, other: &K) -> bool {
-    let revision = |object: &K| object.metadata().resource_version.as_deref().and_then(|text| text.parse::<u64>().ok());
+    let revision = |object: &K| number(object.metadata().resource_version.as_deref());
     matches!((revision(one), revision(other)), (Some(one), Some(other)) if one < other)
 }
 

@@ -5,9 +5,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// Waits for a while.
 #[derive(Clone)]
-pub struct Sleeper(Arc<dyn Fn(Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>);
+pub struct Sleeper(Arc<dyn Fn(Duration) -> Sleep + Send + Sync>);
 
 impl Sleeper {
     /// Waits by `sleep`, typically the `sleep_until` of a Clock.

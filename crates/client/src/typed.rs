@@ -126,8 +126,7 @@ impl Client {
             Some(subresource) => path.segment(subresource),
             None => path,
         };
-        let body = encode(Method::PATCH, &path, patch.body())?;
-        self.request(Method::PATCH, &path, Some(patch.content_type()), body).await
+        self.patch_at(&path, patch).await
     }
 
     /// Deletes an object. The answer is the object while it has yet to end, else a Status.
@@ -140,8 +139,7 @@ impl Client {
         name: &str,
         options: &DeleteOptions,
     ) -> Result<Value, Error> {
-        let path = Path::object::<K>(namespace.into(), name);
-        self.write(Method::DELETE, &path, &options.body()).await
+        self.delete_at(&Path::object::<K>(namespace.into(), name), options).await
     }
 
     /// Deletes the objects of a collection that the selectors match.
@@ -170,6 +168,47 @@ impl Client {
         body: &T,
     ) -> Result<R, Error> {
         self.write(Method::POST, &Path::object::<K>(namespace.into(), name).segment(subresource), body).await
+    }
+
+    /// GETs what is at a path, for kinds that are known only at run time.
+    ///
+    /// # Errors
+    /// As [`Client::request`].
+    pub async fn get_at<R: DeserializeOwned>(&self, path: &Path) -> Result<R, Error> {
+        self.request(Method::GET, path, None, Bytes::new()).await
+    }
+
+    /// POSTs to a path.
+    ///
+    /// # Errors
+    /// As [`Client::request`].
+    pub async fn post_at<T: Serialize, R: DeserializeOwned>(&self, path: &Path, body: &T) -> Result<R, Error> {
+        self.write(Method::POST, path, body).await
+    }
+
+    /// PUTs to a path.
+    ///
+    /// # Errors
+    /// As [`Client::request`].
+    pub async fn put_at<T: Serialize, R: DeserializeOwned>(&self, path: &Path, body: &T) -> Result<R, Error> {
+        self.write(Method::PUT, path, body).await
+    }
+
+    /// PATCHes what is at a path.
+    ///
+    /// # Errors
+    /// As [`Client::request`].
+    pub async fn patch_at<R: DeserializeOwned>(&self, path: &Path, patch: &Patch) -> Result<R, Error> {
+        let body = encode(Method::PATCH, path, patch.body())?;
+        self.request(Method::PATCH, path, Some(patch.content_type()), body).await
+    }
+
+    /// DELETEs what is at a path.
+    ///
+    /// # Errors
+    /// As [`Client::request`].
+    pub async fn delete_at(&self, path: &Path, options: &DeleteOptions) -> Result<Value, Error> {
+        self.write(Method::DELETE, path, &options.body()).await
     }
 
     /// Sends `body` as JSON.

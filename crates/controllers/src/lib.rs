@@ -1,1 +1,56 @@
-//! The control loops: scheduler, namespaces, service accounts, node health, garbage collection.
+//! The control loops: each makes one thing about the cluster true, again and again.
+//!
+//! A controller is two functions. The *decision* is pure: what the cache shows and the time go in, what to write comes
+//! out; tests are tables of it. Around it the *loop* takes keys from a [`queue::WorkQueue`], looks the object up, decides,
+//! and writes. Nothing is remembered between two turns that could not be read from the API again, so a controller may be
+//! killed at any moment and goes on where it was.
+//!
+//! | file | makes true that |
+//! |---|---|
+//! | [`scheduling`] | a Pod without a node gets one, or an event that says why not |
+//! | [`service_accounts`] | every namespace has the service account `default` and the cluster's certificate |
+//! | [`namespaces`] | a namespace that is deleted is emptied, then gone |
+
+pub mod context;
+pub mod namespaces;
+pub mod queue;
+pub mod scheduling;
+pub mod service_accounts;
+pub mod worker;
+
+use std::sync::Arc;
+
+use podlab_client::Client;
+use podlab_runtime::clock::Clock;
+use tokio::task::JoinSet;
+
+use context::{Context, Time};
+
+/// What the control loops are started with.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// In the name of `system:kube-scheduler`.
+    pub scheduler: Client,
+    /// In the name of `system:kube-controller-manager`.
+    pub controllers: Client,
+    /// The machine's name; part of the scheduler's in its events.
+    pub host: String,
+    /// The certificate (PEM) by which Pods know the API server.
+    pub ca_certificate: String,
+}
+
+/// Runs all control loops until the returned future is dropped.
+pub async fn run<C: Clock>(config: Config, clock: Arc<C>) {
+    let time = Time::of(clock);
+    let context = Context::new(config.controllers, time.clone());
+    let mut loops = JoinSet::new();
+    loops.spawn(scheduling::run(config.scheduler, config.host, time));
+    loops.spawn(service_accounts::run(context.clone(), config.ca_certificate));
+    loops.spawn(namespaces::run(context.clone()));
+    while let Some(ended) = loops.join_next().await {
+        // A loop never returns; it can only have panicked. The others go on.
+        if let Err(error) = ended {
+            tracing::error!(%error, "a control loop ended");
+        }
+    }
+}

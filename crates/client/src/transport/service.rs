@@ -10,7 +10,8 @@ use tower::ServiceExt;
 use super::BoxError;
 use crate::client::Body;
 
-type Answer = Pin<Box<dyn Future<Output = Result<http::Response<Body>, BoxError>> + Send>>;
+type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+type Answer = Boxed<Result<http::Response<Body>, BoxError>>;
 
 /// A tower service without its type.
 pub(crate) struct Service(Box<dyn Fn(http::Request<Body>) -> Answer + Send + Sync>);
@@ -25,8 +26,7 @@ impl Service {
         B::Error: Into<BoxError>,
     {
         Service(Box::new(move |request| {
-            let answer: Pin<Box<dyn Future<Output = Result<http::Response<B>, S::Error>> + Send>> =
-                Box::pin(service.clone().oneshot(request));
+            let answer: Boxed<Result<http::Response<B>, S::Error>> = Box::pin(service.clone().oneshot(request));
             Box::pin(async move {
                 let response = answer.await.map_err(Into::into)?;
                 Ok(response.map(|body| body.map_err(Into::into).boxed_unsync()))

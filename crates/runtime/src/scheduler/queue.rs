@@ -103,6 +103,14 @@ impl Queue {
         };
     }
 
+    /// The Pod that was popped fitted, but could not be bound: it is tried again after its back-off.
+    pub fn retry(&mut self, key: &Key, now: Duration) {
+        let Some(entry) = self.waiting.get_mut(key) else { return };
+        entry.backoff_until = now + backoff(entry.attempts);
+        entry.place = Place::BackingOff;
+        self.backing_off.insert((entry.backoff_until, key.clone()));
+    }
+
     /// Something happened that could help: every Pod is tried again, after its back-off.
     pub fn wake(&mut self) {
         self.wakes += 1;

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-use podlab_api::quantity::Quantity as Amount;
+
+use super::amount::Amount;
 
 /// What a container without requests is taken to need when nodes are compared, so that a hundred such Pods do not pile
 /// up on one node: a tenth of a CPU, 200 MB.
@@ -35,7 +36,7 @@ impl Resources {
         let mut resources = Resources::default();
         for (name, quantity) in list.into_iter().flatten() {
             // The server refuses what is no quantity, so nothing is lost here but what cannot be there.
-            let Ok(amount) = Amount::parse(&quantity.0) else { continue };
+            let Some(amount) = Amount::parse(&quantity.0) else { continue };
             match name.as_str() {
                 "cpu" => resources.milli_cpu = amount.milli_value(),
                 "memory" => resources.memory = amount.value(),
@@ -52,7 +53,7 @@ impl Resources {
     /// What a Pod asks for, as long as it is there.
     #[must_use]
     pub fn of_pod(pod: &Pod) -> Self {
-        pod.spec.as_ref().map(|spec| of_spec(spec, |container| requests(container))).unwrap_or_default()
+        pod.spec.as_ref().map(|spec| of_spec(spec, requests)).unwrap_or_default()
     }
 
     /// The same with something for containers that ask for nothing: what nodes are compared by.

@@ -1,0 +1,289 @@
+//! The scheduler's loop: keeps the snapshot, takes Pods from the queue, asks [`scheduler::schedule`], and binds.
+//!
+//! A Pod that was given a node takes its place in the snapshot at once, before the API has it, so that the next decision
+//! counts it; should binding fail, it loses the place again. Many bindings are under way at a time.
+
+use std::collections::HashSet;
+
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use k8s_openapi::api::core::v1::{Binding, Node, ObjectReference, Pod, PodCondition};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time as Stamp};
+use podlab_client::Object;
+use podlab_client::cache::{Change, Changes, Key};
+use podlab_client::events::{EventType, Occurrence, Recorder, reference};
+use podlab_client::{Cache, Client, Error, ListOptions, Patch};
+use podlab_runtime::scheduler::queue::Queue;
+use podlab_runtime::scheduler::{Diagnosis, Incoming, NodeInfo, PodInfo, Snapshot, schedule};
+use serde_json::json;
+
+use crate::context::Time;
+
+/// Who we are: Pods name their scheduler.
+const NAME: &str = "default-scheduler";
+/// How many bindings may be under way.
+const MAX_BINDINGS: usize = 64;
+
+/// What became of a binding, or of the report that there is none.
+enum Done {
+    Bound(Key, Result<(), Error>),
+    Reported(Key, Result<(), Error>),
+}
+
+/// The loop's state.
+struct Scheduler {
+    client: Client,
+    time: Time,
+    recorder: Recorder,
+    pods: Cache<Pod>,
+    snapshot: Snapshot,
+    queue: Queue,
+    /// Given a node that the API does not have yet.
+    assumed: HashSet<Key>,
+    under_way: FuturesUnordered<BoxFuture<'static, Done>>,
+    /// Where the next search begins; see [`schedule`].
+    start: usize,
+}
+
+/// Runs the scheduler.
+pub async fn run(client: Client, host: String, time: Time) {
+    let instance = format!("{NAME}-{host}");
+    let (recorder, record) = Recorder::new_series(client.clone(), NAME, &instance, time.stamps(), time.sleeper());
+    let pods = Cache::<Pod>::spawn(client.clone(), None, ListOptions::default(), time.sleeper());
+    let nodes = Cache::<Node>::spawn(client.clone(), None, ListOptions::default(), time.sleeper());
+    // Without all Pods a node looks emptier than it is.
+    tokio::join!(pods.synced(), nodes.synced());
+    let (pod_changes, node_changes) = (pods.changes(), nodes.changes());
+    let scheduler = Scheduler {
+        client,
+        time,
+        recorder,
+        pods,
+        snapshot: Snapshot::default(),
+        queue: Queue::default(),
+        assumed: HashSet::new(),
+        under_way: FuturesUnordered::new(),
+        start: 0,
+    };
+    tokio::join!(scheduler.run(pod_changes, node_changes), record);
+}
+
+impl Scheduler {
+    async fn run(mut self, mut pods: Changes<Pod>, mut nodes: Changes<Node>) {
+        loop {
+            for change in nodes.take() {
+                self.node_changed(&change);
+            }
+            for change in pods.take() {
+                self.pod_changed(&change);
+            }
+            if self.under_way.len() < MAX_BINDINGS
+                && let Some(key) = self.queue.pop(self.time.elapsed())
+            {
+                self.try_one(&key);
+                continue;
+            }
+            let due = if self.under_way.len() < MAX_BINDINGS { self.queue.due() } else { None };
+            tokio::select! {
+                changes = nodes.next() => changes.iter().for_each(|change| self.node_changed(change)),
+                changes = pods.next() => changes.iter().for_each(|change| self.pod_changed(change)),
+                Some(done) = self.under_way.next() => self.done(done),
+                () = self.time.sleep_until(due) => {}
+            }
+        }
+    }
+
+    fn node_changed(&mut self, change: &Change<Node>) {
+        match &change.new {
+            Some(node) => {
+                let helps = change.old.as_ref().is_none_or(|old| offers_other_things(old, node));
+                self.snapshot.set_node(node);
+                if helps {
+                    self.queue.wake();
+                }
+            }
+            None => self.snapshot.remove_node(&change.key.name),
+        }
+    }
+
+    fn pod_changed(&mut self, change: &Change<Pod>) {
+        let key = &change.key;
+        let Some(pod) = change.new.as_deref() else {
+            self.queue.remove(key);
+            self.assumed.remove(key);
+            self.free(key);
+            return;
+        };
+        let replaced = change.old.as_ref().is_some_and(|old| old.uid() != pod.uid());
+        if replaced {
+            self.queue.remove(key);
+            self.assumed.remove(key);
+            self.free(key);
+        }
+        let spec = pod.spec.as_ref();
+        if has_ended(pod) {
+            self.queue.remove(key);
+            self.free(key);
+        } else if let Some(node) = spec.and_then(|spec| spec.node_name.as_deref()).filter(|name| !name.is_empty()) {
+            self.queue.remove(key);
+            self.assumed.remove(key);
+            self.snapshot.place(PodInfo::of(pod), node);
+        } else if pod.metadata.deletion_timestamp.is_some() {
+            self.queue.remove(key);
+        } else if is_ours(pod) && !self.assumed.contains(key) {
+            // A new status, such as the one we write, makes a Pod no easier to place.
+            let changed = replaced
+                || change
+                    .old
+                    .as_ref()
+                    .is_none_or(|old| old.spec != pod.spec || old.metadata.labels != pod.metadata.labels);
+            if changed {
+                let priority = spec.and_then(|spec| spec.priority).unwrap_or_default();
+                self.queue.add(key.clone(), priority, self.time.elapsed());
+            }
+        }
+    }
+
+    /// A Pod no longer takes its place: others may fit now.
+    fn free(&mut self, key: &Key) {
+        if self.snapshot.remove_pod(&(key.namespace.clone(), key.name.clone())) {
+            self.queue.wake();
+        }
+    }
+
+    fn try_one(&mut self, key: &Key) {
+        let Some(pod) = self.pods.get_key(key) else {
+            self.queue.remove(key);
+            return;
+        };
+        let incoming = Incoming::of(&pod);
+        match schedule(&self.snapshot, &incoming, self.start) {
+            Ok(placement) => {
+                self.start = (self.start + placement.examined) % self.snapshot.nodes().len().max(1);
+                self.snapshot.place(incoming.info, &placement.node);
+                self.assumed.insert(key.clone());
+                self.bind(key.clone(), &pod, placement.node);
+            }
+            Err(diagnosis) => {
+                self.queue.failed(key, self.time.elapsed());
+                self.report(key.clone(), &pod, &diagnosis);
+            }
+        }
+    }
+
+    fn bind(&mut self, key: Key, pod: &Pod, node: String) {
+        let client = self.client.clone();
+        let recorder = self.recorder.clone();
+        let occurrence = Occurrence {
+            object: reference(pod),
+            related: None,
+            event_type: EventType::Normal,
+            reason: "Scheduled".to_owned(),
+            action: "Binding".to_owned(),
+            message: format!("Successfully assigned {key} to {node}"),
+        };
+        let binding = Binding {
+            metadata: ObjectMeta {
+                name: Some(key.name.clone()),
+                namespace: Some(key.namespace.clone()),
+                uid: pod.metadata.uid.clone(),
+                ..ObjectMeta::default()
+            },
+            target: ObjectReference { kind: Some("Node".to_owned()), name: Some(node), ..ObjectReference::default() },
+        };
+        self.under_way.push(Box::pin(async move {
+            let result: Result<serde_json::Value, Error> =
+                client.create_subresource::<Pod, _, _>(key.namespace.as_str(), &key.name, "binding", &binding).await;
+            if result.is_ok() {
+                recorder.record(occurrence);
+            }
+            Done::Bound(key, result.map(drop))
+        }));
+    }
+
+    /// Tells the Pod's owner why it waits: an event, and the condition PodScheduled.
+    fn report(&mut self, key: Key, pod: &Pod, diagnosis: &Diagnosis) {
+        let message = diagnosis.to_string();
+        self.recorder.record(Occurrence {
+            object: reference(pod),
+            related: None,
+            event_type: EventType::Warning,
+            reason: "FailedScheduling".to_owned(),
+            action: "Scheduling".to_owned(),
+            message: message.clone(),
+        });
+        let Some(condition) = unscheduled(pod, message, self.time.now()) else { return };
+        let client = self.client.clone();
+        self.under_way.push(Box::pin(async move {
+            let patch = Patch::Strategic(json!({ "status": { "conditions": [condition] } }));
+            let result = client.patch::<Pod>(key.namespace.as_str(), &key.name, &patch, Some("status")).await.map(drop);
+            Done::Reported(key, result)
+        }));
+    }
+
+    fn done(&mut self, done: Done) {
+        match done {
+            Done::Bound(_, Ok(())) => {}
+            Done::Bound(key, Err(error)) => {
+                tracing::debug!(%key, %error, "not bound");
+                // Unless the watch has meanwhile shown it bound, or gone.
+                if self.assumed.remove(&key) {
+                    self.free(&key);
+                    self.queue.retry(&key, self.time.elapsed());
+                }
+            }
+            // The event has told it already, and the next attempt will say it again.
+            Done::Reported(key, result) => {
+                if let Err(error) = result {
+                    tracing::debug!(%key, %error, "the condition PodScheduled was not written");
+                }
+            }
+        }
+    }
+}
+
+/// Whether a node that changed may take Pods that it did not take before.
+fn offers_other_things(old: &Node, new: &Node) -> bool {
+    let (old, new) = (NodeInfo::of(old), NodeInfo::of(new));
+    old.allocatable != new.allocatable
+        || old.max_pods != new.max_pods
+        || old.labels != new.labels
+        || old.taints != new.taints
+        || old.unschedulable != new.unschedulable
+}
+
+fn has_ended(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    matches!(phase, Some("Succeeded" | "Failed"))
+}
+
+fn is_ours(pod: &Pod) -> bool {
+    let spec = pod.spec.as_ref();
+    let scheduler = spec.and_then(|spec| spec.scheduler_name.as_deref()).unwrap_or(NAME);
+    let gated = spec.and_then(|spec| spec.scheduling_gates.as_ref()).is_some_and(|gates| !gates.is_empty());
+    scheduler == NAME && !gated
+}
+
+/// The condition that says that a Pod has no node; `None` when it says so already.
+fn unscheduled(pod: &Pod, message: String, now: jiff::Timestamp) -> Option<PodCondition> {
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+    let old = conditions.iter().find(|condition| condition.type_ == "PodScheduled");
+    let same = |condition: &PodCondition| {
+        condition.status == "False"
+            && condition.reason.as_deref() == Some("Unschedulable")
+            && condition.message.as_deref() == Some(message.as_str())
+    };
+    if old.is_some_and(same) {
+        return None;
+    }
+    let since = old.filter(|condition| condition.status == "False").and_then(|old| old.last_transition_time.clone());
+    Some(PodCondition {
+        type_: "PodScheduled".to_owned(),
+        status: "False".to_owned(),
+        reason: Some("Unschedulable".to_owned()),
+        message: Some(message),
+        last_transition_time: since.or(Some(Stamp(now))),
+        ..PodCondition::default()
+    })
+}
