@@ -5,7 +5,7 @@
 
 pub mod backend;
 pub mod clock;
-pub mod server;
 pub mod scheduler;
+pub mod server;
 
 pub use podlab_linux::{cgroups, namespaces, network, rootfs};
