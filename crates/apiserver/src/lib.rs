@@ -5,11 +5,16 @@
 //! ([`Server::listen_unix`]). What it knows about kinds comes from [`podlab_api::registry`]; no kind has code of its own
 //! here, apart from what really differs (deleting a Pod, binding it, streams into it).
 
+mod admission;
 pub mod auth;
+mod bootstrap;
+mod http;
+mod listen;
 pub mod node;
 pub mod pki;
 pub mod server;
 pub mod store;
+mod streaming;
 
 pub use auth::Identity;
 pub use node::{NodeDialer, NodeStream, UnixNodes};

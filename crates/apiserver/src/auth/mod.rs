@@ -1,8 +1,41 @@
 //! Who asks, and whether they may.
 
+mod authorize;
+pub(crate) mod origin;
+pub(crate) mod token;
+
+use std::sync::Arc;
+
+use http::header::AUTHORIZATION;
+use http::request::Parts;
+use podlab_api::error::ApiError;
+
+pub(crate) use authorize::{Action, authorize, may};
+
+use crate::http::Peer;
+use crate::server::Server;
+
+/// Who a request comes from: the peer, where the connection says so; a bearer token, where there is one; nobody.
+///
+/// # Errors
+/// [`ApiError::Unauthorized`] for a token that does not hold.
+pub(crate) fn authenticate(server: &Server, peer: &Peer, parts: &Parts) -> Result<Arc<Identity>, ApiError> {
+    match peer {
+        Peer::Known(identity) | Peer::Network { client: Some(identity) } => return Ok(identity.clone()),
+        Peer::Network { client: None } => {}
+    }
+    let Some(header) = parts.headers.get(AUTHORIZATION) else { return Ok(Arc::new(Identity::anonymous())) };
+    let text = header.to_str().map_err(|_| ApiError::Unauthorized)?;
+    let token = match text.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("Bearer") => token.trim(),
+        _ => return Err(ApiError::Unauthorized),
+    };
+    token::authenticate(server, token).map(Arc::new).ok_or(ApiError::Unauthorized)
+}
+
 /// Who a request comes from, as authentication found it.
 ///
-/// [`auth::Identity::groups`](Identity::groups) decides: `system:masters` may do anything.
+/// Its [groups](Identity::groups) decide: `system:masters` may do anything.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     pub user: String,

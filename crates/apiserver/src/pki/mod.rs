@@ -18,6 +18,7 @@ use rustls::server::WebPkiClientVerifier;
 
 use files::Files;
 use issue::Authority;
+pub(crate) use issue::{SERVER_ADDRESSES, SERVER_NAMES};
 
 /// Certificates and keys of a cluster, in PEM.
 #[derive(Clone)]

@@ -24,16 +24,8 @@ pub struct Object {
     bytes: Arc<[u8]>,
     /// Where the digits of the resourceVersion begin in `bytes`.
     version_at: u32,
-    attributes: OnceLock<Box<Attributes>>,
-}
-
-/// What selectors look at, taken from the JSON once.
-#[derive(Debug, Default)]
-pub struct Attributes {
-    /// Sorted by key.
-    pub labels: Vec<(Box<str>, Box<str>)>,
-    /// Selectable fields and their values.
-    pub fields: Vec<(&'static str, Box<str>)>,
+    /// The part that selectors look at, once somebody has asked for it.
+    projection: OnceLock<Box<Value>>,
 }
 
 impl Draft {
@@ -90,12 +82,20 @@ impl Draft {
 
 impl Object {
     pub(super) fn from_parts(revision: u64, version_at: u32, bytes: Vec<u8>) -> Self {
-        Self { revision, bytes: bytes.into(), version_at, attributes: OnceLock::new() }
+        Self { revision, bytes: bytes.into(), version_at, projection: OnceLock::new() }
     }
 
     /// The object as JSON, complete with kind and apiVersion.
     pub fn json(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// The JSON behind kind and apiVersion, without the opening brace: what an item of a list is.
+    pub fn json_without_kind(&self) -> &[u8] {
+        // Drafts begin with kind and apiVersion, then metadata; the first key of that name is the object's own.
+        const METADATA: &[u8] = b"\"metadata\":{";
+        let at = self.bytes.windows(METADATA.len()).position(|window| window == METADATA);
+        &self.bytes[at.unwrap_or(1)..]
     }
 
     /// The JSON, shared: what an answer sends without a copy.
@@ -114,9 +114,9 @@ impl Object {
         serde_json::from_slice(&self.bytes).unwrap_or_default()
     }
 
-    /// What selectors look at; `extract` is asked the first time only.
-    pub fn attributes(&self, extract: impl FnOnce(&Value) -> Attributes) -> &Attributes {
-        self.attributes.get_or_init(|| Box::new(extract(&self.value())))
+    /// The part of the object that selectors look at; `project` makes it the first time.
+    pub fn projection(&self, project: impl FnOnce(&Value) -> Value) -> &Value {
+        self.projection.get_or_init(|| Box::new(project(&self.value())))
     }
 
     pub(super) fn version_at(&self) -> u32 {

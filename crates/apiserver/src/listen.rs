@@ -1,0 +1,156 @@
+//! The doors: TCP with TLS, and Unix sockets. Every connection speaks HTTP/2 or HTTP/1.1, with upgrades.
+
+use std::os::fd::AsRawFd;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
+
+use crate::auth::Identity;
+use crate::http::Peer;
+use crate::pki::subject;
+use crate::server::{Server, Service, StartError};
+
+/// Connections per listener; more of them wait to be accepted.
+const CONNECTIONS: usize = 4096;
+/// A peer has this long to finish its TLS handshake, and to send the head of a request.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+const HEAD: Duration = Duration::from_secs(30);
+/// Bytes of the head of a request: request line and headers.
+const HEAD_BYTES: usize = 64 * 1024;
+const HEADERS: usize = 128;
+/// Requests under way on one HTTP/2 connection (the real server's figure).
+const HTTP2_STREAMS: u32 = 250;
+
+/// Serves TLS; tells the address it got.
+pub(crate) async fn tls(server: &Server, address: std::net::SocketAddr) -> Result<std::net::SocketAddr, StartError> {
+    let failed = |source| StartError::Listen { address: address.to_string(), source };
+    let acceptor = TlsAcceptor::from(Arc::new(server.inner.pki.tls()?));
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    let server = server.clone();
+    let slots = Arc::new(Semaphore::new(CONNECTIONS));
+    let tasks = server.inner.tasks.clone();
+    tasks.spawn(async move {
+        loop {
+            let Ok(slot) = slots.clone().acquire_owned().await else { return };
+            let stream = tokio::select! {
+                () = server.inner.stopping.cancelled() => return,
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, _)) => stream,
+                    Err(error) => {
+                        out_of_something(&error).await;
+                        continue;
+                    }
+                },
+            };
+            // Small answers must not wait for acknowledgements.
+            let _ = stream.set_nodelay(true);
+            let (server, acceptor) = (server.clone(), acceptor.clone());
+            server.inner.tasks.clone().spawn(async move {
+                let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await else { return };
+                let certificates = stream.get_ref().1.peer_certificates();
+                let client = certificates.and_then(<[_]>::first).and_then(|first| subject::identity(first));
+                let peer = Peer::Network { client: client.map(Arc::new) };
+                connection(server, peer, stream).await;
+                drop(slot);
+            });
+        }
+    });
+    Ok(bound)
+}
+
+/// Serves a Unix socket at `path`.
+pub(crate) fn unix(server: &Server, path: &Path, identity: Identity) -> Result<(), StartError> {
+    let failed = |source| StartError::Listen { address: path.display().to_string(), source };
+    let listener = bind_unix(path).map_err(failed)?;
+    let peer = Peer::Known(Arc::new(identity));
+    let server = server.clone();
+    let slots = Arc::new(Semaphore::new(CONNECTIONS));
+    let tasks = server.inner.tasks.clone();
+    tasks.spawn(async move {
+        loop {
+            let Ok(slot) = slots.clone().acquire_owned().await else { return };
+            let stream = tokio::select! {
+                () = server.inner.stopping.cancelled() => return,
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, _)) => stream,
+                    Err(error) => {
+                        out_of_something(&error).await;
+                        continue;
+                    }
+                },
+            };
+            let (server, peer) = (server.clone(), peer.clone());
+            server.inner.tasks.clone().spawn(async move {
+                connection(server, peer, stream).await;
+                drop(slot);
+            });
+        }
+    });
+    Ok(())
+}
+
+/// A socket path longer than 107 bytes does not fit an address; through a descriptor of its folder it does.
+fn bind_unix(path: &Path) -> std::io::Result<UnixListener> {
+    let invalid = || std::io::Error::new(std::io::ErrorKind::InvalidInput, "a socket needs a folder and a name");
+    let (folder, name) = path.parent().zip(path.file_name()).ok_or_else(invalid)?;
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let folder = std::fs::File::open(folder)?;
+    UnixListener::bind(Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string()).join(name))
+}
+
+/// Accepting fails for want of descriptors, mostly; trying again at once would only burn the processor.
+#[expect(clippy::disallowed_methods, reason = "nothing tells when a descriptor becomes free")]
+async fn out_of_something(error: &std::io::Error) {
+    tracing::warn!("cannot accept a connection: {error}");
+    tokio::time::sleep(Duration::from_millis(100)).await;
+}
+
+/// Answers requests until the peer leaves or the server stops.
+async fn connection<S>(server: Server, peer: Peer, stream: S)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let stopping = server.inner.stopping.clone();
+    let service = TowerToHyperService::new(Service::new(server, peer));
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .max_buf_size(HEAD_BYTES)
+        .max_headers(HEADERS)
+        .keep_alive(true);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(u32::try_from(HEAD_BYTES).unwrap_or(u32::MAX))
+        .max_concurrent_streams(HTTP2_STREAMS);
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stopping.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            // Requests under way have been told to end as well; who still does not finish is cut off.
+            match tokio::time::timeout(Duration::from_secs(2), connection).await {
+                Ok(ended) => ended,
+                Err(_) => return,
+            }
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!("a connection ended early: {error}");
+    }
+}

@@ -1,0 +1,141 @@
+//! A server in memory, and the real kubectl in front of it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Output;
+use std::sync::Arc;
+
+use podlab_apiserver::node::Dialing;
+use podlab_apiserver::{Body, Identity, NodeDialer, Pki, Server, ServerConfig, Storage};
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+/// A cluster of one API server and whatever a test puts into it.
+pub struct Cluster {
+    pub server: Server,
+    pub address: SocketAddr,
+    pub folder: tempfile::TempDir,
+}
+
+/// Nodes that cannot be reached.
+pub struct NoNodes;
+
+impl NodeDialer for NoNodes {
+    fn dial(&self, _: &str) -> Dialing {
+        Box::pin(async { Err(std::io::ErrorKind::ConnectionRefused.into()) })
+    }
+}
+
+impl Cluster {
+    pub async fn start() -> Self {
+        Self::with_nodes(Arc::new(NoNodes)).await
+    }
+
+    pub async fn with_nodes(nodes: Arc<dyn NodeDialer>) -> Self {
+        let config = ServerConfig {
+            storage: Storage::Memory,
+            pki: Pki::ephemeral().unwrap(),
+            now: Arc::new(jiff::Timestamp::now),
+            nodes,
+        };
+        let pki = config.pki.clone();
+        let server = Server::start(config).await.unwrap();
+        let address = server.listen_tls("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        pki.write_kubeconfig(&folder.path().join("kubeconfig"), &format!("https://{address}")).unwrap();
+        let cluster = Self { server, address, folder };
+        // What the controllers make in every namespace.
+        let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}});
+        cluster.post("/api/v1/namespaces/default/serviceaccounts", &account).await;
+        cluster
+    }
+
+    /// A request as the administrator, in this process; the status code and the JSON of the answer.
+    pub async fn request(&self, method: &str, path: &str, content_type: &str, body: Vec<u8>) -> (u16, Value) {
+        let request = http::Request::builder().method(method).uri(path).header("content-type", content_type);
+        let request = request.body(Body::from(body)).unwrap();
+        let response = self.server.service(Identity::admin()).oneshot(request).await.unwrap();
+        let code = response.status().as_u16();
+        let body = http_body_util::BodyExt::collect(response.into_body()).await.unwrap().to_bytes();
+        (code, serde_json::from_slice(&body).unwrap_or_default())
+    }
+
+    pub async fn get(&self, path: &str) -> Value {
+        self.request("GET", path, "", Vec::new()).await.1
+    }
+
+    /// Creates an object that has to be accepted.
+    pub async fn post(&self, path: &str, object: &Value) -> Value {
+        let (code, value) = self.request("POST", path, "application/json", object.to_string().into_bytes()).await;
+        assert_eq!(code, 201, "{value}");
+        value
+    }
+
+    /// Runs kubectl against this cluster, in the folder of the reference's manifests.
+    pub async fn kubectl(&self, arguments: &str) -> Output {
+        let words = shell_words(arguments);
+        let mut command = tokio::process::Command::new(kubectl());
+        command
+            .args(words)
+            .env("KUBECONFIG", self.folder.path().join("kubeconfig"))
+            .env("KUBECACHEDIR", self.folder.path().join("cache"))
+            .env("HOME", self.folder.path())
+            .current_dir(self.folder.path())
+            .kill_on_drop(true);
+        let output = tokio::time::timeout(std::time::Duration::from_secs(60), command.output()).await;
+        output.expect("kubectl took a minute").expect("kubectl could not be run")
+    }
+
+    /// What kubectl printed and how it ended, in the form of the reference's transcripts.
+    pub async fn transcript(&self, arguments: &str) -> String {
+        let output = self.kubectl(arguments).await;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        format!(
+            "# exit code: {}\n--- stdout ---\n{}--- stderr ---\n{}--- end ---\n",
+            output.status.code().unwrap_or(-1),
+            text(&output.stdout),
+            text(&output.stderr)
+        )
+    }
+
+    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+}
+
+/// The kubectl under test: `PODLAB_KUBECTL`, else the one on the PATH.
+pub fn kubectl() -> PathBuf {
+    std::env::var_os("PODLAB_KUBECTL").map_or_else(|| "kubectl".into(), PathBuf::from)
+}
+
+/// Whether there is a kubectl. Where everything has to run, a missing one is a failure.
+pub fn have_kubectl() -> bool {
+    let found = std::process::Command::new(kubectl()).args(["version", "--client"]).output().is_ok();
+    if !found {
+        assert!(std::env::var("CI").as_deref() != Ok("true"), "kubectl is missing, and under CI it has to be there");
+        eprintln!("could not run: there is no kubectl (set PODLAB_KUBECTL)");
+    }
+    found
+}
+
+/// Splits words at blanks; single and double quotes hold them together.
+fn shell_words(text: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word = None;
+    let mut quote = None;
+    for character in text.chars() {
+        match (quote, character) {
+            (Some(open), _) if open == character => quote = None,
+            (None, '\'' | '"') => {
+                quote = Some(character);
+                word.get_or_insert_with(String::new);
+            }
+            (None, ' ') => words.extend(word.take()),
+            _ => word.get_or_insert_with(String::new).push(character),
+        }
+    }
+    words.extend(word);
+    words
+}
