@@ -1,46 +1,120 @@
-//! The real kubectl in front of the server, compared with what it prints in front of a real one.
+//! The real kubectl in front of the server: its words have to be those it finds in front of a real one.
 
 mod support;
 
 use support::Cluster;
 
+/// Example 5-1 of the texts.
+const KUARD: &str = "apiVersion: v1
+kind: Pod
+metadata:
+  name: kuard
+spec:
+  containers:
+    - image: gcr.io/kuar-demo/kuard-amd64:1
+      name: kuard
+      ports:
+        - containerPort: 8080
+          name: http
+          protocol: TCP
+";
+
+fn answer(code: i32, stdout: &str, stderr: &str) -> String {
+    format!("# exit code: {code}\n--- stdout ---\n{stdout}--- stderr ---\n{stderr}--- end ---\n")
+}
+
+/// Commands in order, with what each has to print.
+async fn play(cluster: &Cluster, steps: &[(&str, i32, &str, &str)]) {
+    for (command, code, stdout, stderr) in steps {
+        assert_eq!(cluster.transcript(command).await, answer(*code, stdout, stderr), "$ kubectl {command}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn tour() {
+async fn the_life_of_a_pod_object() {
     if !support::have_kubectl() {
         return;
     }
     let cluster = Cluster::start().await;
-    cluster
-        .write("kuard-pod.yaml", &std::fs::read_to_string("/work/shared/reference/manifests/kuard-pod.yaml").unwrap());
-    for command in [
-        "version",
-        "get pods",
-        "api-resources",
-        "apply -f kuard-pod.yaml",
-        "apply -f kuard-pod.yaml",
-        "get pods",
-        "get pods -o wide",
-        "get pod kuard -o yaml",
-        "describe pod kuard",
-        "get events",
-        "label pod kuard env=prod",
-        "label pod kuard env-",
-        "annotate pod kuard note='hello world'",
-        "patch pod kuard -p '{\"metadata\":{\"labels\":{\"p\":\"q\"}}}'",
-        "get pods --show-labels",
-        "explain pod.spec.containers.ports",
-        "get ns",
-        "create namespace team-a",
-        "create configmap c --from-literal=a=b",
-        "auth can-i create pods",
-        "auth whoami",
-        "get --raw /readyz?verbose",
-        "get all",
-        "delete pod kuard",
-        "get pods",
-        "run x --image=nginx --dry-run=server -o yaml",
-        "get foos",
-    ] {
-        println!("$ kubectl {command}\n{}", cluster.transcript(command).await);
+    cluster.write("kuard-pod.yaml", KUARD);
+    play(
+        &cluster,
+        &[
+            ("get pods", 0, "", "No resources found in default namespace.\n"),
+            ("apply -f kuard-pod.yaml", 0, "pod/kuard created\n", ""),
+            ("apply -f kuard-pod.yaml", 0, "pod/kuard unchanged\n", ""),
+            (
+                "create -f kuard-pod.yaml",
+                1,
+                "",
+                "Error from server (AlreadyExists): error when creating \"kuard-pod.yaml\": pods \"kuard\" already exists\n",
+            ),
+            ("label pod kuard env=prod", 0, "pod/kuard labeled\n", ""),
+            ("label pod kuard env=dev", 1, "", "error: 'env' already has a value (prod), and --overwrite is false\n"),
+            ("label pod kuard env-", 0, "pod/kuard unlabeled\n", ""),
+            ("annotate pod kuard note='hello world'", 0, "pod/kuard annotated\n", ""),
+            ("patch pod kuard -p '{\"metadata\":{\"labels\":{\"p\":\"q\"}}}'", 0, "pod/kuard patched\n", ""),
+            ("get pods -o name", 0, "pod/kuard\n", ""),
+            ("get pods -l p=q --no-headers -o custom-columns=N:.metadata.name", 0, "kuard\n", ""),
+            ("get pod nosuch", 1, "", "Error from server (NotFound): pods \"nosuch\" not found\n"),
+            ("get foos", 1, "", "error: the server doesn't have a resource type \"foos\"\n"),
+            ("delete -f kuard-pod.yaml", 0, "pod \"kuard\" deleted\n", ""),
+            (
+                "delete -f kuard-pod.yaml",
+                1,
+                "",
+                "Error from server (NotFound): error when deleting \"kuard-pod.yaml\": pods \"kuard\" not found\n",
+            ),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn manifests_that_are_refused() {
+    if !support::have_kubectl() {
+        return;
     }
+    let cluster = Cluster::start().await;
+    cluster.write(
+        "typo.yaml",
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: jose}\nspec:\n  containers:\n  - name: jose\n    image: x:1\n    resouces: {}\n    limit: {}\n",
+    );
+    cluster.write(
+        "noname.yaml",
+        "apiVersion: v1\nkind: Pod\nmetadata: {}\nspec:\n  containers:\n  - {name: a, image: 'x:1'}\n",
+    );
+    play(
+        &cluster,
+        &[
+            (
+                "apply -f typo.yaml",
+                1,
+                "",
+                "Error from server (BadRequest): error when creating \"typo.yaml\": Pod in version \"v1\" cannot be handled \
+                 as a Pod: strict decoding error: unknown field \"spec.containers[0].limit\", unknown field \
+                 \"spec.containers[0].resouces\"\n",
+            ),
+            (
+                "apply -f typo.yaml --validate=warn",
+                0,
+                "pod/jose created\n",
+                "Warning: unknown field \"spec.containers[0].limit\"\nWarning: unknown field \
+                 \"spec.containers[0].resouces\"\n",
+            ),
+            (
+                "create -f noname.yaml",
+                1,
+                "",
+                "The Pod \"\" is invalid: metadata.name: Required value: name or generateName is required\n",
+            ),
+            (
+                "run x --image=nginx -n nope",
+                1,
+                "",
+                "Error from server (NotFound): namespaces \"nope\" not found\n",
+            ),
+        ],
+    )
+    .await;
 }

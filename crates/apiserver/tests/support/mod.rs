@@ -1,4 +1,5 @@
 //! A server in memory, and the real kubectl in front of it.
+#![allow(unreachable_pub, dead_code, reason = "every test file takes what it needs of this")]
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
