@@ -54,7 +54,16 @@ Examples:
     Status {
         /// How to print it
         #[arg(long, short, value_enum, default_value_t)]
-        output: commands::status::Format,
+        output: commands::Format,
+    },
+    /// Try everything the labs need from this machine
+    #[command(
+        after_help = "Exit status: 0 everything works, 2 something does not; each says what it touches and how to mend it."
+    )]
+    Doctor {
+        /// How to print it
+        #[arg(long, short, value_enum, default_value_t)]
+        output: commands::Format,
     },
     /// Print the path of the kubeconfig
     #[command(after_help = "Example:\n  export KUBECONFIG=$(podlab kubeconfig)")]
@@ -189,6 +198,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Start(arguments) => commands::start::run(&context, &arguments),
         Command::Stop => commands::stop::run(&context),
         Command::Status { output } => commands::status::run(&context, output),
+        Command::Doctor { output } => commands::doctor::run(&context, output),
         Command::Kubeconfig => commands::kubeconfig::run(&context),
         Command::Node(NodeCommand::Exec { node, command }) => commands::node::exec(&context, &node, &command),
         Command::Lab(LabCommand::List) => commands::lab::list(&context),

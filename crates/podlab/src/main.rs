@@ -8,6 +8,7 @@ mod cli;
 mod commands;
 mod control_plane;
 mod directory;
+mod doctor;
 mod kubelet;
 mod logging;
 mod machine;

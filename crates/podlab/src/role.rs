@@ -7,7 +7,7 @@ use podlab_linux::{fabric, janitor, node};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{control_plane, kubelet, machine};
+use crate::{control_plane, doctor, kubelet, machine};
 
 /// The word in front of a role.
 pub(crate) const WORD: &str = "internal";
@@ -34,6 +34,7 @@ pub(crate) fn run(arguments: Vec<OsString>) -> ExitCode {
         fabric::ROLE => with_config(&rest, fabric::main),
         janitor::ROLE => with_config(&rest, janitor::main),
         node::KUBELET_ROLE => with_config(&rest, kubelet::main),
+        doctor::ROLE => with_config(&rest, doctor::main),
         "mdbook-preprocessor" => crate::commands::book::preprocess(&rest),
         other => {
             eprintln!("podlab: no internal role '{other}': `podlab --help` lists the commands meant for people");

@@ -1,6 +1,7 @@
 //! What the commands do: one file each.
 
 pub(crate) mod book;
+pub(crate) mod doctor;
 pub(crate) mod image;
 pub(crate) mod kubeconfig;
 pub(crate) mod kubectl;
@@ -17,6 +18,16 @@ use podlab_labs::Workbook;
 
 use crate::directory::{DirectoryError, StateDirectory};
 use crate::machine;
+
+/// How a result is printed.
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    #[default]
+    Text,
+    /// For programs
+    Json,
+}
 
 /// What holds for every command.
 #[derive(Debug)]

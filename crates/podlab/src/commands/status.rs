@@ -7,19 +7,9 @@ use k8s_openapi::api::core::v1::{Node, Pod};
 use podlab_client::{Client, ListOptions};
 use serde::Serialize;
 
-use super::Context;
+use super::{Context, Format};
 use crate::machine;
 use crate::record::MachineRecord;
-
-/// How the status is printed.
-#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
-pub(crate) enum Format {
-    /// For people
-    #[default]
-    Text,
-    /// For programs
-    Json,
-}
 
 /// How long the API server may take to answer before it counts as not answering.
 const PATIENCE: Duration = Duration::from_secs(5);

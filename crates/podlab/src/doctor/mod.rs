@@ -1,0 +1,104 @@
+//! `podlab doctor`: what this machine allows, found by trying it.
+//!
+//! Versions and settings are not read where doing the thing can answer: a kernel that has user namespaces may refuse
+//! them to this user, in this container. What needs namespaces of its own is tried in a process of its own
+//! ([`trials`]); the rest here ([`checks`]).
+
+mod checks;
+mod trials;
+
+use std::fmt;
+
+use serde::Serialize;
+
+pub(crate) use trials::{ROLE, main};
+
+use crate::directory::StateDirectory;
+
+/// One thing that was tried.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Finding {
+    /// What: stable, for programs.
+    pub(crate) item: &'static str,
+    pub(crate) verdict: Verdict,
+    /// What was seen.
+    pub(crate) detail: String,
+    /// What in the labs does not work, or could not be checked, without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) touches: Option<&'static str>,
+    /// The one line that mends it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) remedy: Option<String>,
+}
+
+/// How it went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Verdict {
+    Works,
+    /// Some labs report `could not check`.
+    DoesNot,
+    /// Nothing works without it.
+    Needed,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(match self {
+            Self::Works => "works",
+            Self::DoesNot => "does not",
+            Self::Needed => "missing",
+        })
+    }
+}
+
+/// An outcome on the way to a [`Finding`]: what was seen, or why it does not work.
+type Seen = Result<String, String>;
+
+/// What is at stake in an item, and how to mend it.
+struct Item {
+    name: &'static str,
+    /// Whether nothing works without it.
+    needed: bool,
+    touches: &'static str,
+    remedy: &'static str,
+}
+
+impl Item {
+    fn finding(&self, seen: Seen) -> Finding {
+        let Self { name: item, needed, touches, remedy } = *self;
+        match seen {
+            Ok(detail) => Finding { item, verdict: Verdict::Works, detail, touches: None, remedy: None },
+            Err(detail) => Finding {
+                item,
+                verdict: if needed { Verdict::Needed } else { Verdict::DoesNot },
+                detail,
+                touches: Some(touches),
+                remedy: (!remedy.is_empty()).then(|| remedy.to_owned()),
+            },
+        }
+    }
+}
+
+/// Tries everything.
+pub(crate) fn examine(directory: &StateDirectory) -> Vec<Finding> {
+    let mut findings = trials::all();
+    findings.extend(checks::all(directory));
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_says_what_it_touches_and_how_it_is_mended() {
+        let item = Item { name: "x", needed: false, touches: "limits", remedy: "try harder" };
+        let finding = item.finding(Err("no".into()));
+        assert_eq!((finding.verdict, finding.touches), (Verdict::DoesNot, Some("limits")));
+        assert_eq!(finding.remedy.as_deref(), Some("try harder"));
+        let finding = item.finding(Ok("yes".into()));
+        assert_eq!((finding.verdict, finding.touches, finding.remedy), (Verdict::Works, None, None));
+    }
+}

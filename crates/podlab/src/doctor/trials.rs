@@ -1,0 +1,189 @@
+//! What takes a process of its own to try: namespaces, mounts, network, cgroups.
+//!
+//! `podlab doctor` runs `podlab internal trial "NAME"` for each; the child does the thing and ends, and with it ends
+//! everything it made. Exit status 0 and a line of what was seen, or 1 and why not.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
+
+use podlab_linux::cgroups::{Controller, Tree};
+use podlab_linux::namespaces::{Namespaces, unshare};
+use podlab_linux::network;
+use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
+use serde::{Deserialize, Serialize};
+
+use super::{Finding, Item, Seen};
+
+/// The hidden role word.
+pub(crate) const ROLE: &str = "trial";
+
+/// Which trial a process is for.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) enum Trial {
+    UserNamespace,
+    Namespaces,
+    /// The second half of `Namespaces`: as the first process of a new pid namespace.
+    Proc,
+    Overlay,
+    Network,
+    Cgroup(Controller),
+}
+
+/// Runs every trial.
+pub(super) fn all() -> Vec<Finding> {
+    const NOTHING: &str = "everything: no node can be started";
+    let user = Item {
+        name: "user namespaces",
+        needed: !is_root(),
+        touches: if is_root() { "starting without root" } else { NOTHING },
+        remedy: "sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0 kernel.unprivileged_userns_clone=1",
+    };
+    let namespaces =
+        Item { name: "pid, mount, uts, ipc and cgroup namespaces", needed: true, touches: NOTHING, remedy: "" };
+    let overlay = Item { name: "overlay", needed: true, touches: NOTHING, remedy: "sudo modprobe overlay" };
+    let network =
+        Item { name: "bridge and veth", needed: true, touches: NOTHING, remedy: "sudo modprobe -a bridge veth" };
+    let mut findings = vec![
+        user.finding(attempt(Trial::UserNamespace)),
+        namespaces.finding(attempt(Trial::Namespaces)),
+        overlay.finding(attempt(Trial::Overlay)),
+        network.finding(attempt(Trial::Network)),
+    ];
+    for (controller, name, touches) in [
+        (Controller::Cpu, "cgroup cpu", "processor limits and shares"),
+        (Controller::Memory, "cgroup memory", "memory limits, OOMKilled"),
+        (Controller::Pids, "cgroup pids", "limits on the number of processes"),
+    ] {
+        let remedy = if is_root() { "" } else { "systemd-run --user --scope -p Delegate=yes podlab start" };
+        findings.push(Item { name, needed: false, touches, remedy }.finding(attempt(Trial::Cgroup(controller))));
+    }
+    findings
+}
+
+/// Runs one trial in a child.
+fn attempt(trial: Trial) -> Seen {
+    let output = Command::new("/proc/self/exe")
+        .args(crate::role::arguments(ROLE, &trial))
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| format!("cannot start a process: {error}"))?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+}
+
+/// The child.
+pub(crate) fn main(trial: Trial) -> ExitCode {
+    let seen = match trial {
+        Trial::UserNamespace => user_namespace().map(|()| "made, and this user is root in it".to_owned()),
+        Trial::Namespaces => namespaces(),
+        Trial::Proc => proc(),
+        Trial::Overlay => overlay(),
+        Trial::Network => network(),
+        Trial::Cgroup(controller) => cgroup(controller),
+    };
+    match seen {
+        Ok(detail) => {
+            println!("{detail}");
+            ExitCode::SUCCESS
+        }
+        Err(why) => {
+            eprintln!("{why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// Enters a new user namespace with this user as root in it: user_namespaces(7).
+fn user_namespace() -> Result<(), String> {
+    let (user, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    unshare(Namespaces::USER).map_err(|refusal| refusal.to_string())?;
+    let files = [
+        // Without giving up setgroups(2), an unprivileged process may not map groups.
+        ("setgroups", "deny".to_owned()),
+        ("uid_map", format!("0 {user} 1\n")),
+        ("gid_map", format!("0 {group} 1\n")),
+    ];
+    for (name, content) in files {
+        let path = Path::new("/proc/self").join(name);
+        fs::write(&path, content).map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// Enters new namespaces, those of a user first where this one is not root.
+fn enter(namespaces: Namespaces) -> Result<(), String> {
+    if !is_root() {
+        user_namespace()?;
+    }
+    unshare(namespaces).map_err(|refusal| refusal.to_string())?;
+    if namespaces.contains(Namespaces::MOUNT) {
+        // What is mounted from here on must not reach the host.
+        let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+        mount_change("/", private).map_err(|errno| format!("making / private: {errno}"))?;
+    }
+    Ok(())
+}
+
+fn namespaces() -> Seen {
+    enter(
+        Namespaces::MOUNT
+            | Namespaces::PROCESS_ID
+            | Namespaces::HOST_NAME_AND_NIS_DOMAIN_NAME
+            | Namespaces::INTER_PROCESS_COMMUNICATION
+            | Namespaces::CONTROL_GROUP,
+    )?;
+    // A new pid namespace begins with the next child.
+    attempt(Trial::Proc)
+}
+
+/// Refused in a container whose own /proc is masked: the new one would show what is hidden there.
+fn proc() -> Seen {
+    mount("proc", "/proc", "proc", MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC, None)
+        .map_err(|errno| format!("mount /proc in a new pid namespace: {errno}"))?;
+    Ok(format!("made; this process is number {} in it", std::process::id()))
+}
+
+fn overlay() -> Seen {
+    enter(Namespaces::MOUNT)?;
+    let failed = |what: &'static str| move |errno| format!("{what}: {errno}");
+    // Mounted over a directory that is there everywhere; nobody but this process sees it.
+    mount("tmpfs", "/tmp", "tmpfs", MountFlags::empty(), None).map_err(failed("mount a tmpfs"))?;
+    for name in ["lower", "upper", "work", "merged"] {
+        fs::create_dir(Path::new("/tmp").join(name)).map_err(|error| error.to_string())?;
+    }
+    fs::write("/tmp/lower/file", "below").map_err(|error| error.to_string())?;
+    let options = c"lowerdir=/tmp/lower,upperdir=/tmp/upper,workdir=/tmp/work";
+    mount("overlay", "/tmp/merged", "overlay", MountFlags::empty(), options).map_err(failed("mount an overlay"))?;
+    fs::write("/tmp/merged/file", "above").map_err(|error| format!("write through the overlay: {error}"))?;
+    let lower = fs::read_to_string("/tmp/lower/file").map_err(|error| error.to_string())?;
+    if lower != "below" {
+        return Err("a write through the overlay changed the lower directory".to_owned());
+    }
+    Ok("mounted; a write stays in its own layer".to_owned())
+}
+
+fn network() -> Seen {
+    enter(Namespaces::NETWORK)?;
+    // The same calls that the fabric makes.
+    network::set_up_fabric().map_err(|refusal| refusal.to_string())?;
+    let namespace = network::open_own_namespace().map_err(|refusal| refusal.to_string())?;
+    network::connect_node(1, std::os::fd::AsFd::as_fd(&namespace)).map_err(|refusal| refusal.to_string())?;
+    Ok("made in a network namespace of its own".to_owned())
+}
+
+fn cgroup(controller: Controller) -> Seen {
+    let tree = Tree::discover(&format!("podlab-doctor-{}", std::process::id()));
+    let has = tree.has(controller);
+    let place = tree.hierarchies.iter().find(|hierarchy| hierarchy.controllers.contains(&controller));
+    let detail = place.map(|place| format!("cgroup {:?}, {}", place.version, place.base.display()).to_lowercase());
+    tree.cgroup("").remove().map_err(|refusal| refusal.to_string())?;
+    match (has, detail) {
+        (true, Some(detail)) => Ok(detail),
+        _ => Err(tree.could_not.join("; ")),
+    }
+}
