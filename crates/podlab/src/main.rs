@@ -28,7 +28,7 @@ fn main() -> ExitCode {
         Some("kubectl") => return commands::kubectl::run(arguments.split_off(1)),
         Some(name) => {
             let name = name.to_owned();
-            if let Some(code) = podlab_applets::run(&name, arguments.split_off(1)) {
+            if let Some(code) = podlab_applets::run(&name, arguments[1..].to_vec()) {
                 return code;
             }
         }

@@ -184,6 +184,15 @@ fn cgroup(controller: Controller) -> Seen {
     tree.cgroup("").remove().map_err(|refusal| refusal.to_string())?;
     match (has, detail) {
         (true, Some(detail)) => Ok(detail),
-        _ => Err(tree.could_not.join("; ")),
+        _ => {
+            // A line begins with the controllers it is about; one about version 2 is about all of them.
+            let name = format!("{controller:?}").to_lowercase();
+            let ours = |line: &&String| {
+                line.split(": ")
+                    .next()
+                    .is_some_and(|about| about.contains("v2") || about.split(", ").any(|n| n == name))
+            };
+            Err(tree.could_not.iter().filter(ours).cloned().collect::<Vec<_>>().join("; "))
+        }
     }
 }

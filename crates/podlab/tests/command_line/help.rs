@@ -63,3 +63,12 @@ fn an_internal_role_without_its_argument_ends_with_words() {
     podlab(&cluster, ["internal", "fabric"]).assert().code(2).stderr(contains("internal command"));
     podlab(&cluster, ["internal", "nobody"]).assert().code(2).stderr(contains("--help"));
 }
+
+#[test]
+fn under_another_name_it_is_the_same_program() {
+    let cluster = nothing();
+    let link = cluster.scratch().join("workbook");
+    std::os::unix::fs::symlink(podlab_testkit::podlab(), &link).unwrap();
+    let mut command = assert_cmd::Command::new(link);
+    command.args(["internal", "nobody"]).assert().code(2).stderr(contains("no internal role 'nobody'"));
+}
