@@ -8,7 +8,6 @@ mod log;
 mod nginx;
 mod pause;
 mod server;
-mod watcher;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -23,7 +22,7 @@ const APPLETS: &[Applet] = &[
     Applet { name: "kuard", main: kuard::main },
     Applet { name: "nginx", main: nginx::main },
     Applet { name: "pause", main: pause::main },
-    Applet { name: "watcher", main: watcher::main },
+    Applet { name: nginx::WORKER, main: nginx::worker },
 ];
 
 /// The names under which the binary is one of the programs of the built-in images.
@@ -44,6 +43,6 @@ mod tests {
     #[test]
     fn an_unknown_name_is_no_applet() {
         assert!(super::run("podlab", Vec::new()).is_none());
-        assert_eq!(super::names().collect::<Vec<_>>(), ["kuard", "nginx", "pause", "watcher"]);
+        assert_eq!(super::names().collect::<Vec<_>>(), ["kuard", "nginx", "pause", super::nginx::WORKER]);
     }
 }

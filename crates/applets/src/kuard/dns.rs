@@ -71,16 +71,19 @@ pub(super) async fn show(State(kuard): Shared, uri: Uri, Query(question): Query<
         String::new()
     } else {
         let text = resolve(&question).await.unwrap_or_else(|problem| problem);
-        format!("<h3>Answer</h3>\n<pre role=\"status\">{}</pre>", escape(text))
+        format!("<h2>Answer</h2>\n<pre role=\"status\">{}</pre>", escape(text))
     };
     let option = |kind: &str| {
         let selected = if question.kind == kind { " selected" } else { "" };
         format!("<option{selected}>{kind}</option>")
     };
     let content = format!(
-        "<form method=\"get\"><label>Type <select name=\"type\">{}{}</select></label> \
-         <label>Name <input name=\"name\" value=\"{}\" maxlength=\"{LONGEST_NAME}\"></label> <button>Ask</button></form>\n\
-         {answer}",
+        "<p class=\"lead\">What a name means to the programs of this container.</p>\n\
+         <form method=\"get\"><fieldset><legend>Question</legend>\
+         <label>Type <select name=\"type\">{}{}</select></label> \
+         <label>Name <input name=\"name\" value=\"{}\" maxlength=\"{LONGEST_NAME}\" size=\"36\" \
+         placeholder=\"kubernetes.default\" spellcheck=\"false\" autocapitalize=\"off\" required></label> \
+         <button>Ask</button></fieldset></form>\n{answer}",
         option("A"),
         option("AAAA"),
         escape(&question.name),

@@ -9,7 +9,7 @@ use axum::response::Html;
 use serde::Serialize;
 
 use super::Shared;
-use super::page::{Liveness, escape, prefix_of, render};
+use super::page::{Liveness, escape, facts, prefix_of, render};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -33,17 +33,10 @@ pub(super) async fn api() -> Json<Environment> {
 
 pub(super) async fn show(State(kuard): Shared, uri: Uri) -> Html<String> {
     let environment = environment();
-    let rows: String = environment
-        .env
-        .iter()
-        .map(|(name, value)| {
-            format!("<tr><th scope=\"row\">{}</th><td><code>{}</code></td></tr>\n", escape(name), escape(value))
-        })
-        .collect();
     let content = format!(
-        "<h3>Command line</h3>\n<pre>{}</pre>\n<table>\n<caption>Environment, {} variables</caption>\n{rows}</table>",
+        "<p class=\"lead\">What the container was started with.</p>\n<h2>Command line</h2>\n<pre>{}</pre>\n{}",
         escape(environment.command_line.join(" ")),
-        environment.env.len(),
+        facts(&format!("Environment, {} variables", environment.env.len()), &environment.env),
     );
     render(&kuard, prefix_of(uri.path()), "Server Env", Liveness::Still, &content)
 }

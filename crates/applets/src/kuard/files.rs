@@ -10,7 +10,7 @@ use tower::ServiceExt;
 use tower_http::services::ServeFile;
 
 use super::Shared;
-use super::page::{Liveness, escape, prefix_of, render};
+use super::page::{Liveness, bytes, escape, prefix_of, render};
 
 /// A listing longer than this is cut off, and says so.
 const MOST_ENTRIES: usize = 1000;
@@ -24,8 +24,10 @@ pub(super) async fn show(State(kuard): Shared, request: Request) -> Response {
         Ok(found) if found.is_dir() => match listing(&path).await {
             Ok(rows) => {
                 let content = format!(
-                    "<table>\n<caption><code>{}</code></caption>\n\
-                     <tr><th scope=\"col\">Name</th><th scope=\"col\">Size</th></tr>\n{}</table>",
+                    "<p class=\"lead\">The container's own root, with its volumes where they are mounted.</p>\n\
+                     <table>\n<caption>Files in <code>{}</code></caption>\n\
+                     <thead><tr><th scope=\"col\">Name</th><th scope=\"col\" class=\"number\">Size</th></tr></thead>\n\
+                     <tbody>{}</tbody></table>",
                     escape(path.display()),
                     rows.replace("{prefix}", prefix),
                 );
@@ -105,9 +107,9 @@ async fn listing(path: &Path) -> std::io::Result<String> {
     for (name, is_directory, size) in entries {
         let slash = if is_directory { "/" } else { "" };
         let href: String = format!("{base}/{name}{slash}").bytes().map(percent_encode).collect();
-        let size = size.map_or_else(String::new, |size| size.to_string());
+        let size = size.map_or_else(String::new, bytes);
         rows.push_str(&format!(
-            "<tr><td><a href=\"{{prefix}}/fs{href}\">{}{slash}</a></td><td>{size}</td></tr>\n",
+            "<tr><td><a href=\"{{prefix}}/fs{href}\">{}{slash}</a></td><td class=\"number\">{size}</td></tr>\n",
             escape(&name),
         ));
     }

@@ -9,11 +9,11 @@ use axum::{Form, Json};
 use serde::{Deserialize, Serialize};
 
 use super::Shared;
-use super::page::{Liveness, prefix_of, render};
+use super::page::{Liveness, bytes, prefix_of, render};
 
-/// What the page's button allocates at once.
 const MEBIBYTE: usize = 1 << 20;
-const STEP: usize = 64 * MEBIBYTE;
+/// What the page's buttons allocate at once, in MiB.
+const STEPS: [usize; 4] = [10, 50, 100, 500];
 
 /// The memory that was asked for and is held on to.
 #[derive(Default)]
@@ -41,7 +41,7 @@ impl Memory {
 
     fn statistics(&self) -> Statistics {
         let leaks = self.leaks();
-        Statistics { alloc: leaks.iter().map(Vec::len).sum(), blocks: leaks.len(), sys: resident() }
+        Statistics { alloc: leaks.iter().map(Vec::len).sum(), blocks: leaks.len(), sys: resident(), limit: limit() }
     }
 }
 
@@ -55,6 +55,9 @@ struct Statistics {
     blocks: usize,
     /// What the kernel counts as the program's own (VmRSS of proc_pid_status(5)).
     sys: u64,
+    /// What the container may use at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -73,15 +76,23 @@ fn resident() -> u64 {
     kibibytes.unwrap_or(0) * 1024
 }
 
+/// The container's limit: cgroup v2's file, else v1's, which has an enormous number where there is none.
+fn limit() -> Option<u64> {
+    const NONE_ABOVE: u64 = 1 << 60;
+    let files = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
+    let text = files.iter().find_map(|file| std::fs::read_to_string(file).ok())?;
+    text.trim().parse().ok().filter(|limit| *limit < NONE_ABOVE)
+}
+
 #[derive(Deserialize)]
 pub(super) struct Size {
     size: Option<String>,
 }
 
-/// A button of the page.
+/// A button of the page: so many MiB more, or none (and all are given back).
 #[derive(Deserialize)]
 pub(super) struct Press {
-    action: String,
+    allocate: Option<usize>,
 }
 
 pub(super) async fn api(State(kuard): Shared) -> Json<Status> {
@@ -105,13 +116,13 @@ pub(super) async fn clear(State(kuard): Shared) -> StatusCode {
 }
 
 pub(super) async fn submit(State(kuard): Shared, uri: Uri, Form(press): Form<Press>) -> Response {
-    let done = match press.action.as_str() {
-        "allocate" => kuard.memory.allocate(STEP),
-        "clear" => {
+    let done = match press.allocate {
+        Some(step) if STEPS.contains(&step) => kuard.memory.allocate(step * MEBIBYTE),
+        Some(other) => Err(format!("there is no button for {other} MiB")),
+        None => {
             kuard.memory.clear();
             Ok(())
         }
-        other => Err(format!("there is no button {other}")),
     };
     match done {
         Ok(()) => Redirect::to(uri.path()).into_response(),
@@ -121,18 +132,26 @@ pub(super) async fn submit(State(kuard): Shared, uri: Uri, Form(press): Form<Pre
 
 pub(super) async fn show(State(kuard): Shared, uri: Uri) -> Html<String> {
     let statistics = kuard.memory.statistics();
+    let figure = |name: &str, value: String| format!("<div><dt>{name}</dt><dd>{value}</dd></div>");
+    let figures = figure("Allocated on request", bytes(statistics.alloc as u64))
+        + &figure("Resident, as the kernel counts", bytes(statistics.sys))
+        + &figure("Limit of the container", statistics.limit.map_or_else(|| "none".to_owned(), bytes));
+    let meter = statistics.limit.map_or_else(String::new, |limit| {
+        format!(
+            "<label class=\"meter\">Resident, of the limit<meter min=\"0\" max=\"{limit}\" high=\"{}\" value=\"{}\">\
+             </meter></label>",
+            limit / 5 * 4,
+            statistics.sys,
+        )
+    });
+    let buttons: String =
+        STEPS.iter().map(|step| format!("<button name=\"allocate\" value=\"{step}\">{step} MiB</button>\n")).collect();
     let content = format!(
-        "<form method=\"post\" action=\"{prefix}/-/mem\"><button name=\"action\" value=\"allocate\">\
-         Allocate {step} MiB</button></form>\n\
-         <form method=\"post\" action=\"{prefix}/-/mem\"><button name=\"action\" value=\"clear\">Clear</button></form>\n\
-         <div data-live aria-live=\"polite\"><table>\n<caption>Memory of this program</caption>\n\
-         <tr><th scope=\"row\">Allocated on request</th><td>{alloc} MiB in {blocks} blocks</td></tr>\n\
-         <tr><th scope=\"row\">Resident, as the kernel counts</th><td>{sys} MiB</td></tr>\n</table></div>",
+        "<p class=\"lead\">Take memory, and see who ends the program at the container's limit.</p>\n\
+         <div data-live><dl class=\"figures\">{figures}</dl>{meter}</div>\n\
+         <form method=\"post\" action=\"{prefix}/-/mem\"><fieldset><legend>Allocate</legend>{buttons}</fieldset></form>\n\
+         <form method=\"post\" action=\"{prefix}/-/mem\"><button class=\"quiet\">Give all back</button></form>",
         prefix = prefix_of(uri.path()),
-        step = STEP / MEBIBYTE,
-        alloc = statistics.alloc / MEBIBYTE,
-        blocks = statistics.blocks,
-        sys = statistics.sys / MEBIBYTE as u64,
     );
     render(&kuard, prefix_of(uri.path()), "Memory", Liveness::Live, &content)
 }

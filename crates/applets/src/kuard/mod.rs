@@ -4,6 +4,7 @@
 //! purpose: fail the next probes, leak memory. Pages are rendered here and work without scripts; a script of a few
 //! lines keeps the live ones up to date.
 
+mod absent;
 mod dns;
 mod environment;
 mod files;
@@ -44,6 +45,9 @@ type Shared = State<Arc<Kuard>>;
 /// Every page is also reachable under these, so that a reader sees what a path-routing proxy forwards.
 const PREFIXES: [&str; 4] = ["", "/a", "/b", "/c"];
 
+/// Where the image says which of kuard's tags it is. A file and not a variable: the text's readers look at `env`.
+const TAG_FILE: &str = "/etc/kuard-tag";
+
 const DEFAULT_PORT: u16 = 8080;
 
 pub(crate) fn main(arguments: Vec<String>) -> ExitCode {
@@ -54,12 +58,19 @@ pub(crate) fn main(arguments: Vec<String>) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let version = std::env::var("KUARD_VERSION").unwrap_or_else(|_| "unknown".to_owned());
+    let version = version(&std::fs::read_to_string(TAG_FILE).unwrap_or_else(|_| "1".to_owned()));
     crate::log::line(&format!("Starting kuard version: {version}"));
     let hostname = rustix::system::uname().nodename().to_string_lossy().into_owned();
     serve(router(Kuard::new(version, hostname)), port, || {
         crate::log::line(&format!("Serving on HTTP on :{port}"));
     })
+}
+
+/// What the releases behind the tags called themselves: numbers are the older, colours the newer one.
+fn version(tag: &str) -> String {
+    let tag = tag.trim();
+    let release = if tag.starts_with(|first: char| first.is_ascii_digit()) { "v0.8.1" } else { "v0.10.0" };
+    format!("{release}-{tag}")
 }
 
 /// The port of `--address HOST:PORT` or of `KUARD_ADDRESS`; the host part is ignored, a Pod has one address.
@@ -85,8 +96,16 @@ impl Kuard {
         Self {
             version,
             hostname,
-            live: Probe::new("/healthy", "Liveness Probe"),
-            ready: Probe::new("/ready", "Readiness Probe"),
+            live: Probe::new(
+                "/healthy",
+                "Liveness Probe",
+                "A container that fails it too often is ended and started again.",
+            ),
+            ready: Probe::new(
+                "/ready",
+                "Readiness Probe",
+                "A container that fails it gets no traffic from Services until it succeeds again.",
+            ),
             memory: Memory::default(),
             metrics: Metrics::default(),
         }
@@ -122,6 +141,8 @@ fn routes(prefix: &'static str) -> Router<Arc<Kuard>> {
         .route(&at("/-/readiness"), get(probe::show_ready).post(probe::submit_ready))
         .route(&at("/dns"), get(dns::show))
         .route(&at("/-/dns"), get(dns::show))
+        .route(&at("/-/keygen"), get(absent::keygen))
+        .route(&at("/-/memq"), get(absent::memq))
         .route(&at("/dns/api"), post(dns::api))
         .route(&at("/fs"), get(files::show))
         .route(&at("/fs/"), get(files::show))

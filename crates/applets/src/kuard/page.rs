@@ -7,13 +7,15 @@ use axum::response::Html;
 use super::Kuard;
 
 /// The pages in the order of the navigation: path and title.
-const PAGES: [(&str, &str); 7] = [
+const PAGES: [(&str, &str); 9] = [
     ("/", "Request Details"),
     ("/-/env", "Server Env"),
     ("/-/mem", "Memory"),
     ("/-/liveness", "Liveness Probe"),
     ("/-/readiness", "Readiness Probe"),
     ("/-/dns", "DNS Query"),
+    ("/-/keygen", "KeyGen Workload"),
+    ("/-/memq", "MemQ Server"),
     ("/fs/", "File system browser"),
 ];
 
@@ -57,17 +59,48 @@ pub(super) fn render(kuard: &Kuard, prefix: &str, title: &str, liveness: Livenes
         .collect();
     let script = if liveness == Liveness::Live { format!("<script>{SCRIPT}</script>") } else { String::new() };
     Html(format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+        "<!DOCTYPE html>\n<html lang=\"en\" style=\"--version: {colour}\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>{title} - KUAR Demo</title>\n<style>{STYLE}</style>\n</head>\n\
-         <body style=\"--version: {colour}\">\n<header>\n<h1>KUAR Demo</h1>\n\
-         <p>version <strong class=\"version\">{version}</strong> on <strong>{hostname}</strong></p>\n</header>\n\
-         <nav aria-label=\"Pages\"><ul>\n{navigation}</ul></nav>\n\
-         <main><h2>{title}</h2>\n{content}\n</main>\n{script}</body>\n</html>\n",
+         <title>{title} - KUAR Demo</title>\n<link rel=\"icon\" href=\"data:,\">\n<style>{STYLE}</style>\n</head>\n\
+         <body>\n<a class=\"skip\" href=\"#content\">Skip to the content</a>\n\
+         <header><p class=\"brand\">KUAR <span>Demo</span></p>\n\
+         <p class=\"facts\"><span>host <strong>{hostname}</strong></span> \
+         <span>version <strong class=\"version\">{version}</strong></span></p></header>\n\
+         <div class=\"frame\">\n<nav aria-label=\"Pages\"><ul>\n{navigation}</ul></nav>\n\
+         <main id=\"content\" tabindex=\"-1\"><h1>{title}</h1>\n{content}\n</main>\n</div>\n\
+         <footer><strong>This server shows its environment and its files, secrets included, to everyone who can reach \
+         it.</strong> A stand-in for the demo application of <cite>Kubernetes: Up and Running</cite>.</footer>\n\
+         {script}</body>\n</html>\n",
         colour = colour(&kuard.version),
         version = escape(&kuard.version),
         hostname = escape(&kuard.hostname),
     ))
+}
+
+/// A table of names and values.
+pub(super) fn facts<N: Display, V: Display>(caption: &str, rows: impl IntoIterator<Item = (N, V)>) -> String {
+    let rows: String = rows
+        .into_iter()
+        .map(|(name, value)| {
+            format!("<tr><th scope=\"row\">{}</th><td><code>{}</code></td></tr>\n", escape(name), escape(value))
+        })
+        .collect();
+    format!("<table>\n<caption>{}</caption>\n{rows}</table>\n", escape(caption))
+}
+
+/// `500.0 MiB`.
+pub(super) fn bytes(bytes: u64) -> String {
+    let units = ["KiB", "MiB", "GiB", "TiB"];
+    if bytes < 1024 {
+        return format!("{bytes} bytes");
+    }
+    let mut value = bytes as f64 / 1024.0;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < units.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    format!("{value:.1} {}", units[unit])
 }
 
 /// The prefix that a request's path came in under, for the links of its page.
@@ -106,6 +139,13 @@ mod tests {
         assert_eq!(prefix_of("/a/-/env"), "/a");
         assert_eq!(prefix_of("/-/env"), "");
         assert_eq!(prefix_of("/about"), "");
+    }
+
+    #[test]
+    fn sizes_read_well() {
+        assert_eq!(bytes(5), "5 bytes");
+        assert_eq!(bytes(1536), "1.5 KiB");
+        assert_eq!(bytes(500 << 20), "500.0 MiB");
     }
 
     #[test]

@@ -20,6 +20,8 @@ const HISTORY: usize = 20;
 pub(super) struct Probe {
     path: &'static str,
     title: &'static str,
+    /// What a failing probe of this kind means for the container.
+    consequence: &'static str,
     state: Mutex<Record>,
 }
 
@@ -66,8 +68,8 @@ pub(super) struct Configuration {
 }
 
 impl Probe {
-    pub(super) fn new(path: &'static str, title: &'static str) -> Self {
-        Self { path, title, state: Mutex::default() }
+    pub(super) fn new(path: &'static str, title: &'static str, consequence: &'static str) -> Self {
+        Self { path, title, consequence, state: Mutex::default() }
     }
 
     /// The record is plain data, whole after every statement, so a panic elsewhere cannot have left it half changed.
@@ -112,34 +114,41 @@ impl Probe {
 
     fn page(&self, kuard: &Kuard, uri: &Uri, now: Timestamp) -> Html<String> {
         let status = self.status(now);
-        let outlook = match status.fail_next {
-            0 => "<span class=\"ok\">succeed</span>".to_owned(),
-            left if left > 0 => format!("<span class=\"fail\">fail</span> for the next {left} calls"),
-            _ => "<span class=\"fail\">fail</span> until told otherwise".to_owned(),
+        let (class, outlook) = match status.fail_next {
+            0 => ("ok", "Succeeding".to_owned()),
+            1 => ("fail", "Failing the next call".to_owned()),
+            left @ 2.. => ("fail", format!("Failing the next {left} calls")),
+            _ => ("fail", "Failing until told otherwise".to_owned()),
         };
-        let rows: String = status
+        let mut rows: String = status
             .history
             .iter()
             .map(|entry| {
-                let class = if entry.code < 400 { "ok" } else { "fail" };
+                let (class, meaning) = if entry.code < 400 { ("ok", "OK") } else { ("fail", "failed") };
                 format!(
-                    "<tr><td>{}</td><td>{} ({})</td><td class=\"{class}\">{}</td></tr>\n",
+                    "<tr><td>{}</td><td>{}</td><td>{}</td><td class=\"{class}\">{} {meaning}</td></tr>\n",
                     entry.id, entry.when, entry.rel_when, entry.code
                 )
             })
             .collect();
+        if rows.is_empty() {
+            rows.push_str("<tr><td colspan=\"4\">Nobody has asked yet.</td></tr>\n");
+        }
         let content = format!(
-            "<p>Who asks for <code>{path}</code> finds out how this program feels.</p>\n\
-             <form method=\"post\"><input type=\"hidden\" name=\"failNext\" value=\"0\"><button>Succeed</button></form>\n\
-             <form method=\"post\"><input type=\"hidden\" name=\"failNext\" value=\"-1\"><button>Fail</button></form>\n\
-             <form method=\"post\"><label>Fail for the next \
-             <input type=\"number\" name=\"failNext\" value=\"3\" min=\"1\" max=\"1000\"> calls</label> \
-             <button>Set</button></form>\n\
-             <div data-live aria-live=\"polite\"><p>The next call will {outlook}.</p>\n<table>\n\
+            "<p class=\"lead\">{consequence} Probes ask <code>GET {prefix}{path}</code>.</p>\n\
+             <form method=\"post\"><fieldset><legend>From now on</legend>\
+             <button name=\"failNext\" value=\"0\">Succeed</button> \
+             <button name=\"failNext\" value=\"-1\" class=\"danger\">Fail</button></fieldset></form>\n\
+             <form method=\"post\"><fieldset><legend>For a while</legend><label>Fail for the next \
+             <input type=\"number\" name=\"failNext\" value=\"3\" min=\"1\" max=\"1000\" required> calls</label> \
+             <button class=\"danger\">Fail for next N calls</button></fieldset></form>\n\
+             <div data-live><p class=\"state {class}\" role=\"status\">{outlook}</p>\n<table>\n\
              <caption>The last {HISTORY} calls, the newest first</caption>\n\
-             <tr><th scope=\"col\">Call</th><th scope=\"col\">When</th><th scope=\"col\">Status</th></tr>\n\
-             {rows}</table></div>",
+             <thead><tr><th scope=\"col\">Call</th><th scope=\"col\">When</th><th scope=\"col\">How long ago</th>\
+             <th scope=\"col\">Answer</th></tr></thead>\n<tbody>{rows}</tbody></table></div>",
             path = self.path,
+            consequence = self.consequence,
+            prefix = prefix_of(uri.path()),
         );
         render(kuard, prefix_of(uri.path()), self.title, Liveness::Live, &content)
     }

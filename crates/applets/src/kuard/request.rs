@@ -1,13 +1,12 @@
 //! Request Details: what reached the program, and on which of its addresses.
 
-use std::fmt::Write;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 
 use axum::extract::{ConnectInfo, Request, State};
 use axum::response::Html;
 
 use super::Shared;
-use super::page::{Liveness, escape, prefix_of, render};
+use super::page::{Liveness, facts, prefix_of, render};
 use crate::server::plain;
 
 pub(super) async fn show(
@@ -15,22 +14,24 @@ pub(super) async fn show(
     ConnectInfo(client): ConnectInfo<SocketAddr>,
     request: Request,
 ) -> Html<String> {
-    let mut dump = format!("{} {} {:?}\n", request.method(), request.uri(), request.version());
-    for (name, value) in request.headers() {
-        // Writing to a String cannot fail.
-        let _ = writeln!(dump, "{name}: {}", String::from_utf8_lossy(value.as_bytes()));
-    }
+    let headers: Vec<(String, String)> = request
+        .headers()
+        .iter()
+        .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+        .collect();
     let address = own_address().map_or_else(|| "none".to_owned(), |address| address.to_string());
+    let server = [("Host name", kuard.hostname.clone()), ("Address", address), ("Version", kuard.version.clone())];
+    let arrived = [
+        ("Client address", plain(client).to_string()),
+        ("Protocol", format!("{:?}", request.version())),
+        ("Method", request.method().to_string()),
+        ("URI", request.uri().to_string()),
+    ];
     let content = format!(
-        "<table>\n<tr><th scope=\"row\">Host name</th><td>{host}</td></tr>\n\
-         <tr><th scope=\"row\">Address</th><td>{address}</td></tr>\n\
-         <tr><th scope=\"row\">Protocol</th><td>{protocol:?}</td></tr>\n\
-         <tr><th scope=\"row\">Client address</th><td>{client}</td></tr>\n</table>\n\
-         <h3>The request as it came in</h3>\n<pre>{dump}</pre>",
-        host = escape(&kuard.hostname),
-        protocol = request.version(),
-        client = plain(client),
-        dump = escape(dump),
+        "<p class=\"lead\">Which container answered, and what reached it.</p>\n{}{}{}",
+        facts("This server", server),
+        facts("The request", arrived),
+        facts("Its headers", headers),
     );
     render(&kuard, prefix_of(request.uri().path()), "Request Details", Liveness::Still, &content)
 }

@@ -64,7 +64,7 @@ async fn the_page_remembers_twenty_calls_and_its_buttons_work_without_a_script()
     }
     let (_, page) = get(&application, "/-/readiness").await;
     assert_eq!(page.matches("class=\"fail\">500").count(), 20);
-    assert!(page.contains("until told otherwise"), "{page}");
+    assert!(page.contains("Failing until told otherwise"), "{page}");
 }
 
 #[tokio::test]
@@ -81,10 +81,33 @@ async fn memory_is_held_until_it_is_cleared() {
 }
 
 #[tokio::test]
+async fn the_memory_page_works_without_a_script() {
+    let application = application();
+    let press =
+        |button: &'static str| call(&application, Method::POST, "/-/mem", "application/x-www-form-urlencoded", button);
+    assert_eq!(press("allocate=10").await.0, StatusCode::SEE_OTHER);
+    assert!(get(&application, "/-/mem").await.1.contains("<dd>10.0 MiB</dd>"));
+    assert_eq!(press("allocate=123456789").await.0, StatusCode::BAD_REQUEST);
+    assert_eq!(press("").await.0, StatusCode::SEE_OTHER);
+    assert!(get(&application, "/-/mem").await.1.contains("<dd>0 bytes</dd>"));
+}
+
+#[tokio::test]
 async fn every_page_is_there_under_every_prefix_and_escapes_what_it_shows() {
     let application = application();
     for prefix in super::PREFIXES {
-        for path in ["/", "/-/env", "/-/mem", "/-/liveness", "/-/readiness", "/-/dns", "/fs/", "/fs/etc/"] {
+        for path in [
+            "/",
+            "/-/env",
+            "/-/mem",
+            "/-/liveness",
+            "/-/readiness",
+            "/-/dns",
+            "/-/keygen",
+            "/-/memq",
+            "/fs/",
+            "/fs/etc/",
+        ] {
             let (status, page) = get(&application, &format!("{prefix}{path}")).await;
             assert_eq!(status, StatusCode::OK, "{prefix}{path}");
             assert!(page.contains("aria-current=\"page\""), "{prefix}{path} marks where it is");
@@ -120,6 +143,12 @@ async fn metrics_have_no_labels_that_a_client_can_make_up() {
     let (_, text) = get(&application, "/metrics").await;
     assert_eq!(text.lines().filter(|line| !line.starts_with('#')).count(), 1, "{text}");
     assert!(text.contains("status_code=\"404\"} 50"), "{text}");
+}
+
+#[test]
+fn the_version_is_the_images_tag() {
+    assert_eq!(super::version("1\n"), "v0.8.1-1");
+    assert_eq!(super::version("blue"), "v0.10.0-blue");
 }
 
 #[test]
