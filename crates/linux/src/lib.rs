@@ -23,8 +23,10 @@ pub mod namespaces;
 pub mod network;
 pub mod node;
 pub mod paths;
+pub mod protocol;
 pub mod rootfs;
 pub mod seccomp;
+pub mod supervisor;
 mod syscalls;
 pub mod wire;
 
