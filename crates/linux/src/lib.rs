@@ -23,6 +23,7 @@ pub mod namespaces;
 pub mod network;
 pub mod node;
 pub mod paths;
+pub mod processes;
 pub mod protocol;
 pub mod rootfs;
 pub mod seccomp;

@@ -70,6 +70,36 @@ pub fn close_on_exec_from(first: u32) -> Result<(), Errno> {
     if result == 0 { Ok(()) } else { Err(last_errno()) }
 }
 
+/// Closes every descriptor but those of `keep`.
+///
+/// # Safety
+/// Whoever owns one of the others must never use or drop it again: for the child of a fork that holds copies of its
+/// parent's objects, leaves them alone, and ends with [`exit_now`].
+pub(crate) unsafe fn close_all_except(keep: &[RawFd]) {
+    let mut keep: Vec<u32> = keep.iter().filter_map(|descriptor| u32::try_from(*descriptor).ok()).collect();
+    keep.sort_unstable();
+    let mut first = 0;
+    for descriptor in keep.into_iter().chain([u32::MAX]) {
+        if first < descriptor {
+            // SAFETY: takes three numbers; who owned these descriptors is the caller's promise.
+            unsafe { libc::syscall(libc::SYS_close_range, first, descriptor - 1, 0) };
+        }
+        first = descriptor.saturating_add(1);
+    }
+}
+
+/// Opens `/dev/null` as each of the descriptors 0, 1 and 2 that is free, so that nothing else will be opened as one.
+pub(crate) fn reserve_stdio() {
+    use rustix::fs::{Mode, OFlags, open};
+    while let Ok(descriptor) = open("/dev/null", OFlags::RDWR, Mode::empty()) {
+        if descriptor.as_raw_fd() > 2 {
+            return;
+        }
+        // It stays open for as long as the process lives.
+        let _ = std::os::fd::IntoRawFd::into_raw_fd(descriptor);
+    }
+}
+
 /// `struct mount_attr` of mount_setattr(2).
 #[repr(C)]
 #[derive(Default)]

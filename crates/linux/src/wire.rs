@@ -72,6 +72,26 @@ impl AsFd for Connection {
 }
 
 impl Connection {
+    /// Connects to a socket, for a conversation that waits for each answer.
+    pub fn open(path: &std::path::Path) -> Result<Self, WireError> {
+        let connect = UnixStream::connect(path);
+        connect.map(Self::from).map_err(|error| match Errno::from_io_error(&error) {
+            // Nobody listens there any more, or never did.
+            Some(Errno::CONNREFUSED | Errno::NOENT) | None => WireError::Closed,
+            Some(errno) => WireError::System(errno),
+        })
+    }
+
+    /// Sends a message and waits for the next one.
+    pub fn ask<Q: Message, A: Message>(
+        &mut self,
+        question: &Q,
+        descriptors: &[BorrowedFd<'_>],
+    ) -> Result<(A, Vec<OwnedFd>), WireError> {
+        self.send(question, descriptors)?;
+        self.receive()?.ok_or(WireError::System(Errno::AGAIN))
+    }
+
     /// Sends a message and the descriptors that belong to it. On a non-blocking socket whose buffer is full this waits:
     /// the frames that go that way are small, and a reader that does not read them is our own kubelet.
     pub fn send<M: Message>(&self, message: &M, descriptors: &[BorrowedFd<'_>]) -> Result<(), WireError> {

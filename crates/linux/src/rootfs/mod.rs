@@ -28,6 +28,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::cgroups::Hierarchy;
 use crate::error::{During, Refusal};
+pub(crate) use devices::fill_dev;
+pub(crate) use kernel::mount_cgroups;
 pub use mount::Mount;
 use root::Root;
 pub use volumes::BindMount;

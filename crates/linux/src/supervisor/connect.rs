@@ -16,6 +16,8 @@ pub(super) struct Connecting {
     client: ClientId,
     port: u16,
     socket: OwnedFd,
+    /// How 127.0.0.1 refused, when this is the second try, to ::1.
+    refused: Option<Errno>,
     over: bool,
 }
 
@@ -31,37 +33,35 @@ impl Connecting {
 
 impl Supervisor {
     pub(super) fn connect(&mut self, client: ClientId, port: u16) {
-        match begin(IpAddr::V4(Ipv4Addr::LOCALHOST), port) {
+        self.try_connect(client, IpAddr::V4(Ipv4Addr::LOCALHOST), port, None);
+    }
+
+    fn try_connect(&mut self, client: ClientId, address: IpAddr, port: u16, refused: Option<Errno>) {
+        match begin(address, port) {
             Ok((socket, true)) => self.reply(client, &Reply::Connected, &[socket.as_fd()]),
-            Ok((socket, false)) => self.connecting.push(Connecting { client, port, socket, over: false }),
-            Err(errno) => self.connect_refused(client, port, errno),
+            Ok((socket, false)) => self.connecting.push(Connecting { client, port, socket, refused, over: false }),
+            Err(errno) => self.connect_refused(client, port, refused, errno),
         }
     }
 
     pub(super) fn connect_reported(&mut self, index: usize) {
         let connecting = &mut self.connecting[index];
         connecting.over = true;
-        let (client, port) = (connecting.client, connecting.port);
-        match rustix::net::sockopt::socket_error(&connecting.socket).and_then(|result| result) {
-            Ok(()) => {
-                let Ok(socket) = connecting.socket.try_clone() else {
-                    return self.connect_refused(client, port, Errno::MFILE);
-                };
-                self.reply(client, &Reply::Connected, &[socket.as_fd()]);
-            }
-            Err(errno) => self.connect_refused(client, port, errno),
+        let (client, port, before) = (connecting.client, connecting.port, connecting.refused);
+        let result = rustix::net::sockopt::socket_error(&connecting.socket).and_then(|result| result);
+        match result.and_then(|()| rustix::io::fcntl_dupfd_cloexec(&connecting.socket, 3)) {
+            Ok(socket) => self.reply(client, &Reply::Connected, &[socket.as_fd()]),
+            Err(errno) => self.connect_refused(client, port, before, errno),
         }
     }
 
-    /// Nobody listens on 127.0.0.1; perhaps on ::1, which answers at once, being refused or not.
-    fn connect_refused(&mut self, client: ClientId, port: u16, refused: Errno) {
-        match begin(IpAddr::V6(Ipv6Addr::LOCALHOST), port) {
-            Ok((socket, true)) => self.reply(client, &Reply::Connected, &[socket.as_fd()]),
-            _ => {
-                let message = format!("dial tcp4 127.0.0.1:{port}: connect: {}", errno_text(refused));
-                self.reply(client, &Reply::Failed { message }, &[]);
-            }
-        }
+    /// Nobody listens on 127.0.0.1; perhaps on ::1. The answer tells of the first.
+    fn connect_refused(&mut self, client: ClientId, port: u16, before: Option<Errno>, refused: Errno) {
+        let Some(first) = before else {
+            return self.try_connect(client, IpAddr::V6(Ipv6Addr::LOCALHOST), port, Some(refused));
+        };
+        let message = format!("dial tcp4 127.0.0.1:{port}: connect: {}", errno_text(first));
+        self.reply(client, &Reply::Failed { message }, &[]);
     }
 }
 

@@ -60,7 +60,7 @@ pub(crate) fn end_containers(directory: &PodDirectory, exit: &ExitReport) {
     }
 }
 
-fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
+pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
     let file = fs::File::open(path).ok()?;
     serde_json::from_reader(std::io::BufReader::new(std::io::Read::take(file, RECORD_LIMIT))).ok()
 }

@@ -1,10 +1,17 @@
 //! A node: namespaces with a root directory of their own, and the init that holds them.
 
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+mod enter;
+pub(crate) mod init;
+mod pods;
+mod root;
+
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+
+use crate::cgroups::Tree;
+
+pub use enter::{NodeError, exec};
 
 /// The hidden role word of the node agent: node init runs `podlab internal kubelet JSON`, where `JSON` is a
 /// [`KubeletConfig`], and runs it again when it ends.
@@ -39,35 +46,12 @@ pub struct KubeletConfig {
     pub kubelet_socket: PathBuf,
     /// Where the node's init listens.
     pub init_socket: PathBuf,
+    /// Where the Pods' supervisors listen, each under its Pod's uid.
+    pub supervisors: PathBuf,
     /// A directory per Pod.
     pub pods: PathBuf,
     /// The image store.
     pub images: PathBuf,
-    /// What this host could not give the node, in words: `memory limits: no cgroup could be made: …`.
-    pub could_not: Vec<String>,
-}
-
-/// Enters the namespaces of a running node and runs a command there, with this process's own streams.
-///
-/// Must be called before the process has started any thread. Returns the command's exit code; 128 + the signal's
-/// number when a signal ended it.
-pub fn exec(directory: &Path, node: &str, command: &[OsString]) -> Result<ExitCode, NodeError> {
-    let _ = (directory, command);
-    Err(NodeError::NotRunning { node: node.to_owned() })
-}
-
-/// Why a node could not be reached.
-#[derive(Debug, thiserror::Error)]
-pub enum NodeError {
-    /// No such node, or its init has ended.
-    #[error("node {node} is not running")]
-    NotRunning { node: String },
-    /// A step on the way into the node failed.
-    #[error("{step} of node {node}: {source}")]
-    Enter {
-        node: String,
-        step: &'static str,
-        #[source]
-        source: std::io::Error,
-    },
+    /// The node's cgroups, and in words what this host could not give it.
+    pub cgroups: Tree,
 }

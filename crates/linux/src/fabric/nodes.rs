@@ -1,0 +1,151 @@
+//! The nodes of the cluster: started, stopped, and written down.
+
+use std::fs::OpenOptions;
+use std::os::fd::{AsFd, AsRawFd};
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+use rustix::pipe::PipeFlags;
+use rustix::process::{Pid, Signal, WaitOptions};
+
+use super::{FabricConfig, Running, RunningNode, plug};
+use crate::error::{During, Refusal};
+use crate::namespaces::{Namespaces, Process, spawn};
+use crate::node::{NodeConfig, init};
+use crate::paths::State;
+use crate::processes::{ProcessRecord, wait_until};
+use crate::supervisor::record;
+use crate::{network, syscalls};
+
+pub(super) struct Nodes<'a> {
+    config: &'a FabricConfig,
+    running: Vec<Node>,
+}
+
+struct Node {
+    config: NodeConfig,
+    init: Process,
+    record: ProcessRecord,
+}
+
+impl<'a> Nodes<'a> {
+    pub(super) fn new(config: &'a FabricConfig) -> Self {
+        Self { config, running: Vec::new() }
+    }
+
+    // ANCHOR: start
+    /// Starts a node: namespaces, a cgroup, a cable, and an init. One that runs is left alone.
+    pub(super) fn start(&mut self, node: &NodeConfig) -> Result<(), Refusal> {
+        if self.running.iter().any(|known| known.config.name == node.name) {
+            return Ok(());
+        }
+        let state = State(&self.config.directory);
+        self.config.cgroups.cgroup(&node.name).create()?;
+        let cgroups = self.config.cgroups.below(&node.name);
+        let log = open_log(&state, &node.name)?;
+        let (cable, plugged) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).during("make", "pipe")?;
+        let (cable_descriptor, log_descriptor) = (cable.as_raw_fd(), log.as_raw_fd());
+
+        let namespaces = Namespaces::MOUNT
+            | Namespaces::PROCESS_ID
+            | Namespaces::NETWORK
+            | Namespaces::HOST_NAME_AND_NIS_DOMAIN_NAME
+            | Namespaces::INTER_PROCESS_COMMUNICATION;
+        let init = spawn(namespaces, None, || {
+            let _ = rustix::stdio::dup2_stderr(&log);
+            let _ = rustix::stdio::dup2_stdout(&log);
+            // SAFETY: what the fabric owned is a copy here that nobody will touch; this closure ends the process.
+            unsafe { syscalls::close_all_except(&[0, 1, 2, cable_descriptor, log_descriptor]) };
+            let directory = &self.config.directory;
+            let user_namespace = self.config.user_namespace.is_some();
+            init::main(init::Start { directory, node, cgroups: &cgroups, user_namespace, cable, plug: plug() })
+        })?;
+        let connected =
+            namespace_of(init.pid).and_then(|namespace| network::connect_node(node.index, namespace.as_fd()));
+        if let Err(refusal) = connected {
+            let _ = init.signal(Signal::KILL);
+            let _ = init.wait();
+            return Err(refusal);
+        }
+        drop(plugged);
+        let record = ProcessRecord::of(init.pid).ok_or(Errno::SRCH).during("examine", "the node's init")?;
+        self.running.push(Node { config: node.clone(), init, record });
+        network::route_to_pods_of(node.index)?;
+        self.write_down()
+    }
+    // ANCHOR_END: start
+
+    /// Stops a node, as pulling its own plug would. False: it does not run.
+    pub(super) fn stop(&mut self, name: &str) -> Result<bool, Refusal> {
+        let Some(index) = self.running.iter().position(|node| node.config.name == name) else { return Ok(false) };
+        let node = self.running.remove(index);
+        node.init.signal(Signal::KILL)?;
+        node.init.wait().during("wait for", format_args!("the init of node {name}"))?;
+        self.swept(&node.config.name);
+        self.write_down()?;
+        Ok(true)
+    }
+
+    pub(super) fn list(&self) -> Vec<RunningNode> {
+        let describe =
+            |node: &Node| RunningNode { name: node.config.name.clone(), index: node.config.index, init: node.record };
+        self.running.iter().map(describe).collect()
+    }
+
+    /// Children have ended: a node has lost its init, and the kernel has ended everything on it.
+    pub(super) fn reap(&mut self) {
+        while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
+            let Some(index) = self.running.iter().position(|node| node.init.pid == pid) else { continue };
+            let node = self.running.remove(index);
+            eprintln!("fabric: the init of {} has ended ({status:?})", node.config.name);
+            self.swept(&node.config.name);
+            if let Err(refusal) = self.write_down() {
+                eprintln!("fabric: {refusal}");
+            }
+        }
+    }
+
+    /// Ends all nodes and removes what outlives them.
+    pub(super) fn end(&mut self) {
+        // They have pulled the same plug, or will at once; together they take as long as the slowest.
+        for node in &self.running {
+            let _ = node.init.signal(Signal::KILL);
+        }
+        let deadline = Instant::now() + Duration::from_secs(5);
+        for node in &self.running {
+            wait_until(&node.init, deadline);
+            let _ = node.init.try_wait();
+        }
+        self.running.clear();
+        let _ = self.config.cgroups.cgroup("").remove();
+    }
+
+    fn swept(&self, name: &str) {
+        if let Err(refusal) = self.config.cgroups.cgroup(name).remove() {
+            eprintln!("fabric: {refusal}");
+        }
+    }
+
+    fn write_down(&self) -> Result<(), Refusal> {
+        let running = Running {
+            fabric: ProcessRecord::of(rustix::process::getpid()),
+            nodes: self.list(),
+            cgroups: self.config.cgroups.clone(),
+        };
+        record::write(&State(&self.config.directory).running(), &running)
+    }
+}
+
+fn namespace_of(process: Pid) -> Result<std::fs::File, Refusal> {
+    let path = format!("/proc/{}/ns/net", process.as_raw_nonzero());
+    std::fs::File::open(&path).during("open", path)
+}
+
+/// What a node's init and its kubelet write to standard error.
+fn open_log(state: &State<'_>, node: &str) -> Result<std::fs::File, Refusal> {
+    let path = state.log(&format!("kubelet-{node}"));
+    if let Some(directory) = path.parent() {
+        std::fs::create_dir_all(directory).during("create directory", directory.display())?;
+    }
+    OpenOptions::new().create(true).append(true).open(&path).during("open", path.display())
+}

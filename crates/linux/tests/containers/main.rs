@@ -1,0 +1,71 @@
+//! Real containers on a real node, made by this test's own program.
+//!
+//! The program plays every part: run by cargo it is the list of tests; executed again as `internal ROLE …` it is the
+//! fabric (and with it node init and the supervisors), the kubelet (which here does nothing), a *scenario* inside the
+//! node, or the program inside a container. So the tests need nothing but this machine.
+//!
+//! What the machine refuses is said in words and counted; under `CI=true` and as root it is a failure.
+
+mod cluster;
+mod program;
+mod scenarios;
+
+use std::process::ExitCode;
+
+use podlab_linux::{fabric, janitor};
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().collect();
+    let words: Vec<&str> = arguments.iter().skip(1).map(String::as_str).collect();
+    match words[..] {
+        ["internal", fabric::ROLE, config] => fabric::main(serde_json::from_str(config).expect("fabric configuration")),
+        ["internal", janitor::ROLE, config] => {
+            janitor::main(serde_json::from_str(config).expect("janitor configuration"))
+        }
+        ["internal", "kubelet", _] => cluster::idle(),
+        ["internal", "scenario", directory, name] => cluster::enter(directory, name),
+        ["internal", "inside", name] => scenarios::run(name),
+        ["in-container", ..] => program::main(&words[1..]),
+        ref filters => tests(filters),
+    }
+}
+
+/// Runs the tests whose names contain one of `filters`; all without any. Each has a cluster of its own, and all run at
+/// the same time.
+fn tests(filters: &[&str]) -> ExitCode {
+    let options = ["--exact", "--nocapture", "--test-threads", "--list", "--format", "--show-output", "--ignored"];
+    if filters.contains(&"--list") {
+        scenarios::ALL.iter().for_each(|(name, _)| println!("{name}: test"));
+        return ExitCode::SUCCESS;
+    }
+    let filters: Vec<_> = filters.iter().filter(|filter| !options.contains(*filter)).collect();
+    let chosen = scenarios::ALL
+        .iter()
+        .map(|(name, _)| *name)
+        .filter(|name| filters.is_empty() || filters.iter().any(|filter| name.contains(**filter)));
+    if let Err(why) = cluster::possible() {
+        println!("containers: could not run on this machine: {why}");
+        let must = std::env::var("CI").is_ok_and(|value| value == "true") && rustix::process::geteuid().is_root();
+        return if must { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+    }
+    let results: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = chosen.map(|name| (name, scope.spawn(move || cluster::test(name)))).collect();
+        threads.into_iter().map(|(name, thread)| (name, thread.join())).collect()
+    });
+    let mut failed = 0;
+    for (name, result) in &results {
+        match result {
+            Ok(Ok(())) => println!("test {name} ... ok"),
+            Ok(Err(why)) => {
+                failed += 1;
+                println!("test {name} ... FAILED\n{why}");
+            }
+            Err(_) => {
+                failed += 1;
+                println!("test {name} ... PANICKED");
+            }
+        }
+    }
+    println!("\ntest result: {} passed; {failed} failed", results.len() - failed);
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

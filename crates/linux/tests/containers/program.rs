@@ -1,0 +1,133 @@
+//! The program inside the containers: `program in-container WHAT`.
+
+use std::io::{BufRead, Read, Write};
+use std::process::ExitCode;
+
+pub(crate) fn main(words: &[&str]) -> ExitCode {
+    match words {
+        ["print", texts @ ..] => texts.iter().for_each(|text| println!("{text}")),
+        ["error", text] => eprintln!("{text}"),
+        ["exit", code] => return ExitCode::from(code.parse::<u8>().unwrap_or(99)),
+        ["wait"] => loop {
+            let _ = rustix::event::poll(&mut [], None);
+        },
+        // Ends on SIGTERM, which a first process only gets when it asks for it.
+        ["serve", port] => serve(port),
+        ["cat"] => drop(std::io::copy(&mut std::io::stdin(), &mut std::io::stdout())),
+        ["read", paths @ ..] => {
+            for path in paths {
+                match std::fs::read_to_string(path) {
+                    Ok(text) => print!("{text}"),
+                    Err(error) => println!("{path}: {error}"),
+                }
+            }
+        }
+        ["write", path, text] => {
+            if let Err(error) = std::fs::write(path, text) {
+                println!("{error}");
+                return ExitCode::FAILURE;
+            }
+        }
+        ["list", path] => {
+            let mut names: Vec<_> = std::fs::read_dir(path)
+                .into_iter()
+                .flatten()
+                .flatten()
+                .map(|entry| entry.file_name().to_string_lossy().into_owned())
+                .collect();
+            names.sort();
+            println!("{}", names.join(" "));
+        }
+        ["descriptors"] => {
+            let open = (0..1024).filter(|number| std::fs::read_link(format!("/proc/self/fd/{number}")).is_ok());
+            println!("{}", open.map(|number| number.to_string()).collect::<Vec<_>>().join(" "));
+        }
+        ["environment"] => {
+            let mut variables: Vec<_> = std::env::vars().map(|(name, value)| format!("{name}={value}")).collect();
+            variables.sort();
+            println!("{}", variables.join("\n"));
+        }
+        ["where"] => println!("{}", std::env::current_dir().map(|path| path.display().to_string()).unwrap_or_default()),
+        ["eat", bytes] => eat(bytes.parse().unwrap_or(usize::MAX)),
+        ["first-line"] => {
+            let mut line = String::new();
+            let _ = std::io::stdin().lock().read_line(&mut line);
+            print!("got {line}");
+        }
+        ["flood", bytes] => {
+            let (mut left, chunk) = (bytes.parse::<usize>().unwrap_or(0), [b'x'; 64 * 1024]);
+            let mut stdout = std::io::stdout();
+            while left > 0 {
+                let count = left.min(chunk.len());
+                if stdout.write_all(&chunk[..count]).is_err() {
+                    return ExitCode::FAILURE;
+                }
+                left -= count;
+            }
+        }
+        ["mknod-disk"] => return make_disk(),
+        ["refused"] => return refused(),
+        _ => return ExitCode::from(98),
+    }
+    ExitCode::SUCCESS
+}
+
+/// Answers every connection with one line.
+fn serve(port: &str) {
+    let Ok(listener) = std::net::TcpListener::bind(("0.0.0.0", port.parse().unwrap_or(0))) else { return };
+    println!("listening");
+    for mut stream in listener.incoming().flatten() {
+        let mut line = String::new();
+        let _ = std::io::BufReader::new(&stream).take(100).read_line(&mut line);
+        let _ = stream.write_all(format!("hello {line}").as_bytes());
+    }
+}
+
+/// Uses up memory until something stops it.
+fn eat(bytes: usize) {
+    let mut eaten = Vec::new();
+    while eaten.len() < bytes {
+        eaten.resize(eaten.len() + (1 << 20), 1_u8);
+    }
+    println!("ate {}", eaten.len());
+}
+
+/// Makes the device of the machine's first disk and tries to read it.
+fn make_disk() -> ExitCode {
+    use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
+    for directory in ["/tmp", "/dev"] {
+        let path = format!("{directory}/disk");
+        if mknodat(CWD, &path, FileType::BlockDevice, Mode::from_raw_mode(0o600), makedev(254, 0)).is_ok()
+            && std::fs::File::open(&path).is_ok()
+        {
+            println!("{path} could be opened");
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+/// Tries what a container must not be able to do.
+fn refused() -> ExitCode {
+    use rustix::mount::{MountFlags, mount};
+    let attempts: [(&str, bool); 7] = [
+        ("mount tmpfs", mount("none", "/tmp", "tmpfs", MountFlags::empty(), None).is_ok()),
+        ("mount cgroup", mount("none", "/tmp", "cgroup", MountFlags::empty(), Some(c"memory")).is_ok()),
+        ("write /proc/sys", std::fs::write("/proc/sys/kernel/core_pattern", "x").is_ok()),
+        ("trigger sysrq", std::fs::write("/proc/sysrq-trigger", "").is_ok()),
+        ("read /proc/kcore", std::fs::read("/proc/kcore").is_ok_and(|bytes| !bytes.is_empty())),
+        (
+            "write a cgroup",
+            ["", "memory/", "unified/"]
+                .iter()
+                .any(|tree| std::fs::write(format!("/sys/fs/cgroup/{tree}cgroup.procs"), "1").is_ok()),
+        ),
+        ("change host name", rustix::system::sethostname(b"mine").is_ok()),
+    ];
+    let done: Vec<_> = attempts.iter().filter(|(_, done)| *done).map(|(what, _)| *what).collect();
+    if done.is_empty() {
+        return ExitCode::SUCCESS;
+    }
+    println!("could: {}", done.join(", "));
+    ExitCode::FAILURE
+}
