@@ -2,7 +2,8 @@
 
 use std::convert::Infallible;
 use std::ffi::CString;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
 
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
@@ -24,12 +25,20 @@ pub(super) fn seal(mut config: FabricConfig) -> Result<Infallible, Refusal> {
     if let Some(mapping) = config.user_namespace {
         enter_user_namespace(mapping)?;
     }
+    // The program's file lies on a mount of the machine's namespace, of which root may make a copy only from inside.
+    let from_machine = view_of_program("/proc/self/exe".as_ref());
     unshare(Namespaces::MOUNT | Namespaces::NETWORK)?;
     rustix::mount::mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)
         .during("make private", "/")?;
 
-    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-    let program = rustix::mount::open_tree(CWD, "/proc/self/exe", flags).during("bind", "the program")?;
+    let program = match from_machine {
+        // In a user namespace, root owns only the mounts that were copied for it, and finds the file there by its name.
+        Err(Errno::PERM) => {
+            let path = std::fs::read_link("/proc/self/exe").during("read link", "/proc/self/exe")?;
+            view_of_program(&path).during("bind", path.display())?
+        }
+        other => other.during("bind", "the program")?,
+    };
     let read_only = u64::from(MountAttrFlags::MOUNT_ATTR_RDONLY.bits());
     syscalls::mount_setattr(program.as_fd(), false, read_only, 0, 0).during("write-protect", "the program")?;
 
@@ -41,6 +50,12 @@ pub(super) fn seal(mut config: FabricConfig) -> Result<Infallible, Refusal> {
     let path = CString::new(path).map_err(|_| Errno::INVAL).during("execute", "the program")?;
     syscalls::close_on_exec_from(3).during("close", "descriptors")?;
     Err(syscalls::execute(&path, &arguments, &[])).during("execute", "the program")
+}
+
+/// A mount of the program's file alone, in no place yet.
+fn view_of_program(path: &Path) -> Result<OwnedFd, Errno> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    rustix::mount::open_tree(CWD, path, flags)
 }
 
 /// Makes a user namespace in which we are root, and maps its ids.
