@@ -45,12 +45,9 @@ pub struct FabricConfig {
     pub nodes: Vec<NodeConfig>,
     /// Set when not root: the user namespace everything lives in.
     pub user_namespace: Option<UserNamespace>,
-    /// Internal: the program already runs from its read-only mount. Callers leave this `false`.
+    /// Internal: set once the program runs from its read-only mount, to the cgroups found before. Callers leave `None`.
     #[serde(default)]
-    pub sealed: bool,
-    /// Internal: the cgroups that were found before the namespaces were left.
-    #[serde(default)]
-    pub cgroups: Tree,
+    pub sealed: Option<Tree>,
 }
 
 /// How ids of the user namespace map to ids of the host.
@@ -88,7 +85,10 @@ impl Running {
 
 /// Runs the fabric until the plug is pulled. Must be called before the process has started any thread.
 pub fn main(config: FabricConfig) -> ExitCode {
-    let result = if config.sealed { run(&config) } else { seal::seal(config).map(|never| match never {}) };
+    let result = match &config.sealed {
+        Some(cgroups) => run(&config, cgroups),
+        None => seal::seal(config).map(|never| match never {}),
+    };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(refusal) => {
@@ -98,14 +98,14 @@ pub fn main(config: FabricConfig) -> ExitCode {
     }
 }
 
-fn run(config: &FabricConfig) -> Result<(), Refusal> {
+fn run(config: &FabricConfig, cgroups: &Tree) -> Result<(), Refusal> {
     let _ = rustix::thread::set_name(c"fabric");
     network::set_up_fabric()?;
     let state = State(&config.directory);
     let listener = control::listen(&state)?;
     let children =
         syscalls::signal_descriptor(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGINT]).during("watch", "signals")?;
-    let mut fabric = Fabric { nodes: Nodes::new(config), listener, children, clients: Vec::new() };
+    let mut fabric = Fabric { nodes: Nodes::new(config, cgroups), listener, children, clients: Vec::new() };
     for node in &config.nodes {
         fabric.nodes.start(node)?;
     }

@@ -9,6 +9,7 @@ use rustix::pipe::PipeFlags;
 use rustix::process::{Pid, Signal, WaitOptions};
 
 use super::{FabricConfig, Running, RunningNode, plug};
+use crate::cgroups::Tree;
 use crate::error::{During, Refusal};
 use crate::namespaces::{Namespaces, Process, spawn};
 use crate::node::{NodeConfig, init};
@@ -19,6 +20,7 @@ use crate::{network, syscalls};
 
 pub(super) struct Nodes<'a> {
     config: &'a FabricConfig,
+    cgroups: &'a Tree,
     running: Vec<Node>,
 }
 
@@ -29,8 +31,8 @@ struct Node {
 }
 
 impl<'a> Nodes<'a> {
-    pub(super) fn new(config: &'a FabricConfig) -> Self {
-        Self { config, running: Vec::new() }
+    pub(super) fn new(config: &'a FabricConfig, cgroups: &'a Tree) -> Self {
+        Self { config, cgroups, running: Vec::new() }
     }
 
     // ANCHOR: start
@@ -40,8 +42,8 @@ impl<'a> Nodes<'a> {
             return Ok(());
         }
         let state = State(&self.config.directory);
-        self.config.cgroups.cgroup(&node.name).create()?;
-        let cgroups = self.config.cgroups.below(&node.name);
+        self.cgroups.cgroup(&node.name).create()?;
+        let cgroups = self.cgroups.below(&node.name);
         let log = open_log(&state, &node.name)?;
         let (cable, plugged) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).during("make", "pipe")?;
         let (cable_descriptor, log_descriptor) = (cable.as_raw_fd(), log.as_raw_fd());
@@ -117,11 +119,11 @@ impl<'a> Nodes<'a> {
             let _ = node.init.try_wait();
         }
         self.running.clear();
-        let _ = self.config.cgroups.cgroup("").remove();
+        let _ = self.cgroups.cgroup("").remove();
     }
 
     fn swept(&self, name: &str) {
-        if let Err(refusal) = self.config.cgroups.cgroup(name).remove() {
+        if let Err(refusal) = self.cgroups.cgroup(name).remove() {
             eprintln!("fabric: {refusal}");
         }
     }
@@ -130,7 +132,7 @@ impl<'a> Nodes<'a> {
         let running = Running {
             fabric: ProcessRecord::of(rustix::process::getpid()),
             nodes: self.list(),
-            cgroups: self.config.cgroups.clone(),
+            cgroups: self.cgroups.clone(),
         };
         record::write(&State(&self.config.directory).running(), &running)
     }

@@ -21,7 +21,7 @@ use crate::syscalls;
 /// came from (CVE-2019-5736). From here on that file lies on a mount that is read-only and that no path leads to, so
 /// that opening it for writing is refused to everybody.
 pub(super) fn seal(mut config: FabricConfig) -> Result<Infallible, Refusal> {
-    config.cgroups = find_cgroups(&config.directory);
+    let cgroups = find_cgroups(&config.directory);
     if let Some(mapping) = config.user_namespace {
         enter_user_namespace(mapping)?;
     }
@@ -42,7 +42,7 @@ pub(super) fn seal(mut config: FabricConfig) -> Result<Infallible, Refusal> {
     let read_only = u64::from(MountAttrFlags::MOUNT_ATTR_RDONLY.bits());
     syscalls::mount_setattr(program.as_fd(), false, read_only, 0, 0).during("write-protect", "the program")?;
 
-    config.sealed = true;
+    config.sealed = Some(cgroups);
     let json = serde_json::to_string(&config).map_err(std::io::Error::from).during("encode", "the configuration")?;
     let arguments = ["podlab", "internal", ROLE, &json].map(CString::new).into_iter().collect::<Result<Vec<_>, _>>();
     let arguments = arguments.map_err(|_| Errno::INVAL).during("encode", "the configuration")?;

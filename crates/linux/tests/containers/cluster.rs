@@ -44,8 +44,7 @@ impl Cluster {
             directory: directory.path().to_owned(),
             nodes: vec![node],
             user_namespace: (!root).then_some(UserNamespace::Single),
-            sealed: false,
-            cgroups: Default::default(),
+            sealed: None,
         };
         let mut fabric = Command::new("/proc/self/exe")
             .args(["internal", ROLE, &serde_json::to_string(&config).map_err(text)?])

@@ -175,8 +175,7 @@ impl Machine {
             nodes: self.config.nodes.iter().map(|node| node.name.clone()).collect(),
         };
         let user_namespace = (!rustix::process::geteuid().is_root()).then_some(fabric::UserNamespace::Single);
-        let fabric =
-            fabric::FabricConfig { directory, nodes: self.config.nodes.clone(), user_namespace, sealed: false };
+        let fabric = fabric::FabricConfig { directory, nodes: self.config.nodes.clone(), user_namespace, sealed: None };
         Ok(vec![
             Part::new(Name::Janitor, janitor::ROLE, &janitor, self.directory.log("janitor"))?,
             Part::new(Name::ControlPlane, control_plane::ROLE, &control_plane, self.directory.log("control-plane"))?,
