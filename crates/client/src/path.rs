@@ -64,6 +64,13 @@ impl Path {
         self
     }
 
+    /// The namespace that the path leads into. (Escaping changes no valid name.)
+    #[must_use]
+    pub fn namespace(&self) -> Option<&str> {
+        let (_, rest) = self.path.split_once("/namespaces/")?;
+        rest.split_once('/').map(|(namespace, _)| namespace)
+    }
+
     /// Path and query, escaped.
     #[must_use]
     pub fn as_str(&self) -> &str {

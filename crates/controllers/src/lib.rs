@@ -10,12 +10,23 @@
 //! | [`scheduling`] | a Pod without a node gets one, or an event that says why not |
 //! | [`service_accounts`] | every namespace has the service account `default` and the cluster's certificate |
 //! | [`namespaces`] | a namespace that is deleted is emptied, then gone |
+//! | [`node_lifecycle`] | a node that is not heard of is NotReady, and tainted |
+//! | [`taint_eviction`] | Pods leave it when they no longer tolerate that |
+//! | [`pod_gc`] | Pods end that nobody is left to end |
+//! | [`garbage_collector`] | what an object owns goes with it |
+//! | [`event_ttl`] | events are forgotten after an hour |
 
 pub mod context;
+pub mod event_ttl;
+pub mod garbage_collector;
 pub mod namespaces;
+pub mod node_lifecycle;
+pub mod objects;
+pub mod pod_gc;
 pub mod queue;
 pub mod scheduling;
 pub mod service_accounts;
+pub mod taint_eviction;
 pub mod worker;
 
 use std::sync::Arc;
@@ -47,6 +58,11 @@ pub async fn run<C: Clock>(config: Config, clock: Arc<C>) {
     loops.spawn(scheduling::run(config.scheduler, config.host, time));
     loops.spawn(service_accounts::run(context.clone(), config.ca_certificate));
     loops.spawn(namespaces::run(context.clone()));
+    loops.spawn(node_lifecycle::run(context.clone()));
+    loops.spawn(taint_eviction::run(context.clone()));
+    loops.spawn(pod_gc::run(context.clone()));
+    loops.spawn(garbage_collector::run(context.clone()));
+    loops.spawn(event_ttl::run(context));
     while let Some(ended) = loops.join_next().await {
         // A loop never returns; it can only have panicked. The others go on.
         if let Err(error) = ended {

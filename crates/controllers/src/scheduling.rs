@@ -19,6 +19,7 @@ use podlab_runtime::scheduler::{Diagnosis, Incoming, NodeInfo, PodInfo, Snapshot
 use serde_json::json;
 
 use crate::context::Time;
+use crate::objects::{has_ended, node_of};
 
 /// Who we are: Pods name their scheduler.
 const NAME: &str = "default-scheduler";
@@ -125,7 +126,7 @@ impl Scheduler {
         if has_ended(pod) {
             self.queue.remove(key);
             self.free(key);
-        } else if let Some(node) = spec.and_then(|spec| spec.node_name.as_deref()).filter(|name| !name.is_empty()) {
+        } else if let Some(node) = node_of(pod) {
             self.queue.remove(key);
             self.assumed.remove(key);
             self.snapshot.place(PodInfo::of(pod), node);
@@ -251,11 +252,6 @@ fn offers_other_things(old: &Node, new: &Node) -> bool {
         || old.labels != new.labels
         || old.taints != new.taints
         || old.unschedulable != new.unschedulable
-}
-
-fn has_ended(pod: &Pod) -> bool {
-    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-    matches!(phase, Some("Succeeded" | "Failed"))
 }
 
 fn is_ours(pod: &Pod) -> bool {
