@@ -1,10 +1,11 @@
 //! The command line as people type it.
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::commands;
 
@@ -56,6 +57,15 @@ Examples:
         #[arg(long, short, value_enum, default_value_t)]
         output: commands::Format,
     },
+    /// Print what a shell needs to complete podlab's words
+    #[command(after_help = "\
+Examples:
+  source <(podlab completions bash)
+  podlab completions fish > ~/.config/fish/completions/podlab.fish")]
+    Completions { shell: clap_complete::Shell },
+    /// Print the manual page
+    #[command(after_help = "Example:\n  podlab man | man -l -")]
+    Man,
     /// Try everything the labs need from this machine
     #[command(
         after_help = "Exit status: 0 everything works, 2 something does not; each says what it touches and how to mend it."
@@ -198,6 +208,17 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Start(arguments) => commands::start::run(&context, &arguments),
         Command::Stop => commands::stop::run(&context),
         Command::Status { output } => commands::status::run(&context, output),
+        Command::Completions { shell } => {
+            // Into memory first: the generator panics when its writer fails, and `| head` closes a pipe.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "podlab", &mut script);
+            print_all(&script)
+        }
+        Command::Man => {
+            let mut page = Vec::new();
+            clap_mangen::Man::new(Cli::command()).render(&mut page)?;
+            print_all(&page)
+        }
         Command::Doctor { output } => commands::doctor::run(&context, output),
         Command::Kubeconfig => commands::kubeconfig::run(&context),
         Command::Node(NodeCommand::Exec { node, command }) => commands::node::exec(&context, &node, &command),
@@ -214,10 +235,14 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     }
 }
 
+fn print_all(bytes: &[u8]) -> anyhow::Result<ExitCode> {
+    std::io::stdout().write_all(bytes)?;
+    Ok(ExitCode::SUCCESS)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_definition_is_sound() {

@@ -72,3 +72,15 @@ fn under_another_name_it_is_the_same_program() {
     let mut command = assert_cmd::Command::new(link);
     command.args(["internal", "nobody"]).assert().code(2).stderr(contains("no internal role 'nobody'"));
 }
+
+#[test]
+fn completions_and_the_manual_know_every_command() {
+    let cluster = nothing();
+    for arguments in [&["completions", "bash"][..], &["completions", "zsh"], &["completions", "fish"], &["man"]] {
+        let assert = podlab(&cluster, arguments.iter().copied()).assert().success();
+        for word in ["start", "kubeconfig", "doctor", "check"] {
+            let text = String::from_utf8_lossy(&assert.get_output().stdout);
+            assert!(text.contains(word), "{arguments:?} knows {word}");
+        }
+    }
+}
