@@ -4,8 +4,10 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
@@ -14,6 +16,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
@@ -108,11 +111,88 @@ async fn answer(stream: TcpStream, client: SocketAddr, router: Router) {
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_DEADLINE)
         .max_buf_size(HEADER_LIMIT)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(AnswersAsHttp11 { stream, begun: false }), service)
         .await;
+}
+
+/// A connection whose first answer says HTTP/1.1 even to a client that speaks 1.0, as nginx's and Go's do.
+///
+/// RFC 9112, section 2.3, has a server send its own version; hyper sends the client's. A client of HTTP/1.0 gets one
+/// answer a connection, so the first bytes are the only ones to look at.
+struct AnswersAsHttp11 {
+    stream: TcpStream,
+    begun: bool,
+}
+
+impl AsyncRead for AnswersAsHttp11 {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for AnswersAsHttp11 {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        const OLD: &[u8] = b"HTTP/1.0";
+        const NEW: &[u8] = b"HTTP/1.1";
+        let replace = !self.begun && bytes.starts_with(OLD);
+        // The eight bytes go out in one piece: a fresh socket's buffer has room for them.
+        let written = Pin::new(&mut self.stream).poll_write(context, if replace { NEW } else { bytes });
+        if let Poll::Ready(Ok(_)) = written {
+            self.begun = true;
+        }
+        written
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
 }
 
 /// A client's address as it looks without the mapping of IPv4 into IPv6.
 pub(crate) fn plain(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    async fn talk(request: &[u8]) -> String {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = tokio::spawn(accept(listener, Router::new().route("/", get(async || "hello"))));
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(request).await.unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        server.abort();
+        String::from_utf8(answer).unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_old_client_is_told_the_servers_version() {
+        let answer = talk(b"GET / HTTP/1.0\r\n\r\n").await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        assert!(answer.ends_with("\r\n\r\nhello"), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn headers_without_end_are_refused() {
+        let mut request = b"GET / HTTP/1.1\r\n".to_vec();
+        for number in 0..150 {
+            request.extend(format!("x-{number}: 0123456789\r\n").bytes());
+        }
+        let answer = talk(&request).await;
+        assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+    }
 }
