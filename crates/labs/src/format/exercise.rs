@@ -1,0 +1,371 @@
+//! `exercises/NAME/exercise.yaml`.
+//!
+//! ```yaml
+//! title: A door with a name
+//! kind: build                          # or fix, predict, find, decide
+//! minutes: 10
+//! answer: kuard-ports.yaml             # what the learner's file is called
+//! starter: starter.yaml
+//! solutions: [solution.yaml]
+//! section: your-first-pod.md#labels    # where the book explains it
+//! hints: {where: …, concept: …, field: …}
+//! checks:
+//!   - name: ready
+//!     title: The Pod becomes ready
+//!     points: 1
+//!     after: [accepted]                # earlier checks without which this one means nothing
+//!     until: pods.exists(p, …)         # what is observed: see [`Observe`]
+//!     within: 20s
+//!     expected: a Pod that is Ready
+//!     observed: pods.map(p, p.status.phase)[0]
+//!     at: spec.containers              # where in the learner's file
+//!     try: Look at kubectl describe pod …
+//! diagnoses:                           # states that the check recognises
+//!   - name: label-among-annotations
+//!     of: labelled
+//!     when: pods.exists(p, has(p.metadata.annotations) && …)
+//!     says: …
+//!     at: metadata.annotations
+//!     try: …
+//! wrong:                               # answers that the API accepts, and what they are told
+//!   - {file: wrong/annotation.yaml, diagnosis: label-among-annotations}
+//! ```
+//!
+//! Beside it lies `task.md`, which the book shows.
+//!
+//! Expressions see `pods` and `events` (lists of the exercise's namespace, oldest first) and, in a check that makes a
+//! request, `http` (`{status, body, error}`: one of status and error is null).
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_saphyr::{Location, Spanned};
+
+use super::Span;
+use crate::condition::Expression;
+use crate::yaml::{self, FileError};
+
+/// An exercise: a task, and checks of what the learner's Pods do.
+#[derive(Debug)]
+pub struct Exercise {
+    /// The name of its folder; unique over all labs.
+    pub name: String,
+    /// The lab it belongs to.
+    pub lab: String,
+    /// Its folder.
+    pub folder: PathBuf,
+    /// The heading a learner sees.
+    pub title: String,
+    /// What the learner does in it.
+    pub kind: Kind,
+    /// How long a learner needs, in minutes.
+    pub minutes: u32,
+    /// What the learner's file is called.
+    pub answer: String,
+    /// What the learner begins with.
+    pub starter: PathBuf,
+    /// Answers that pass.
+    pub solutions: Vec<PathBuf>,
+    /// Answers that are accepted, run, and do not do what was asked.
+    pub wrong: Vec<WrongAnswer>,
+    /// The place in the book that explains it: `chapter.md#heading`.
+    pub section: String,
+    /// Three tiers of help.
+    pub hints: Hints,
+    /// What is checked, in an order in which every check comes after those it depends on.
+    pub checks: Vec<Check>,
+    /// States that checks recognise.
+    pub diagnoses: Vec<Diagnosis>,
+}
+
+/// What the learner does in an exercise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Repair a manifest.
+    Fix,
+    /// Write one from a description.
+    Build,
+    /// Say beforehand what will happen.
+    Predict,
+    /// Find a fact in a live system.
+    Find,
+    /// Choose, and say why.
+    Decide,
+}
+
+/// Help in three tiers, each more definite than the last.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hints {
+    /// Where to look.
+    pub r#where: String,
+    /// Which idea it is about.
+    pub concept: String,
+    /// Which field to write.
+    pub field: String,
+}
+
+/// A wrong answer, and the diagnosis it must get.
+#[derive(Debug)]
+pub struct WrongAnswer {
+    /// The answer.
+    pub file: PathBuf,
+    /// The name of a [`Diagnosis`].
+    pub diagnosis: String,
+}
+
+/// One thing that is checked.
+#[derive(Debug)]
+pub struct Check {
+    /// Names it in results and in `after`.
+    pub name: String,
+    /// What holds when it passes, as a sentence.
+    pub title: String,
+    /// What it is worth.
+    pub points: u32,
+    /// The checks that must pass first, else this one is skipped.
+    pub after: Vec<String>,
+    /// What is observed.
+    pub observe: Observe,
+    /// How long to wait for it.
+    pub within: Duration,
+    /// What should have been seen.
+    pub expected: String,
+    /// What was seen: an expression that gives a text.
+    pub observed: Option<Expression>,
+    /// Where in the learner's file it comes from: `spec.containers[name=kuard].ports`.
+    pub at: Option<String>,
+    /// One thing to try next.
+    pub r#try: String,
+}
+
+/// What a check observes.
+#[derive(Debug)]
+pub enum Observe {
+    /// The API server accepts the file.
+    Accepted,
+    /// A condition on `pods` and `events` comes true.
+    Until(Expression),
+    /// A Pod answers a GET as it should.
+    Http(Http),
+}
+
+/// A GET to a Pod, sent through the API server.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Http {
+    /// An expression for the name of the Pod.
+    pub pod: Expression,
+    /// The port: the name that a container gives it, as a Service would look it up, or a number.
+    pub port: String,
+    /// The path, beginning with a slash.
+    pub path: String,
+    /// The status it must answer with.
+    #[serde(default = "ok")]
+    pub status: u16,
+    /// What the body must contain.
+    #[serde(default)]
+    pub says: Option<String>,
+}
+
+fn ok() -> u16 {
+    200
+}
+
+/// A known wrong state: what it is, and what to say to someone who is in it. It must not hold of a state that heals by
+/// itself, for a check stops waiting as soon as one of its diagnoses holds.
+#[derive(Debug)]
+pub struct Diagnosis {
+    /// Its name; unique over all exercises.
+    pub name: String,
+    /// The check it explains the failure of.
+    pub of: String,
+    /// How it is recognised.
+    pub when: Expression,
+    /// What it is.
+    pub says: String,
+    /// Where in the learner's file.
+    pub at: Option<String>,
+    /// One thing to try next.
+    pub r#try: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawExercise {
+    title: String,
+    kind: Kind,
+    minutes: u32,
+    answer: String,
+    starter: Spanned<String>,
+    solutions: Vec<Spanned<String>>,
+    section: String,
+    hints: Hints,
+    checks: Vec<Spanned<RawCheck>>,
+    diagnoses: Vec<Spanned<RawDiagnosis>>,
+    wrong: Spanned<Vec<Spanned<RawWrong>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawCheck {
+    name: String,
+    title: String,
+    points: u32,
+    #[serde(default)]
+    after: Vec<String>,
+    #[serde(default)]
+    accepted: bool,
+    until: Option<Expression>,
+    http: Option<Http>,
+    within: Option<Span>,
+    expected: String,
+    observed: Option<Expression>,
+    at: Option<String>,
+    r#try: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawDiagnosis {
+    name: String,
+    of: String,
+    when: Expression,
+    says: String,
+    at: Option<String>,
+    r#try: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawWrong {
+    file: String,
+    diagnosis: String,
+}
+
+/// How long a check waits when it does not say.
+const WITHIN: Duration = Duration::from_secs(30);
+
+impl Exercise {
+    /// Reads the exercise in `folder`.
+    ///
+    /// # Errors
+    ///
+    /// When a file is missing or says something that cannot be; with the line.
+    pub fn load(name: &str, lab: &str, folder: &Path) -> Result<Exercise, FileError> {
+        let path = folder.join("exercise.yaml");
+        let text = yaml::read(&path)?;
+        yaml::read(&folder.join("task.md"))?;
+        let exercise = decode(name, lab, folder, &path, &text)?;
+        Ok(exercise)
+    }
+
+    /// All points together.
+    pub fn points(&self) -> u32 {
+        self.checks.iter().map(|check| check.points).sum()
+    }
+
+    /// The diagnoses of a check.
+    pub fn diagnoses_of<'a>(&'a self, check: &'a Check) -> impl Iterator<Item = &'a Diagnosis> {
+        self.diagnoses.iter().filter(move |diagnosis| diagnosis.of == check.name)
+    }
+}
+
+fn decode(name: &str, lab: &str, folder: &Path, path: &Path, text: &str) -> Result<Exercise, FileError> {
+    let raw: RawExercise = yaml::decode(path, text)?;
+    let wrong_at = |at: Location, title: &str, label: &str| yaml::invalid(path, text, at, title, label);
+    let file = |file: &str, at: Location| match folder.join(file) {
+        found if found.is_file() => Ok(found),
+        _ => Err(wrong_at(at, "a file is missing", "there is no such file beside exercise.yaml")),
+    };
+
+    let mut checks: Vec<Check> = Vec::with_capacity(raw.checks.len());
+    for check in raw.checks {
+        let at = check.referenced;
+        let check = check_of(check.value).map_err(|label| wrong_at(at, "this check cannot be used", &label))?;
+        let unknown = check.after.iter().find(|after| !checks.iter().any(|earlier| earlier.name == **after));
+        if let Some(unknown) = unknown {
+            let label = format!("no check before this one is called {unknown}");
+            return Err(wrong_at(at, "this check depends on nothing", &label));
+        }
+        if checks.iter().any(|earlier| earlier.name == check.name) {
+            return Err(wrong_at(at, "a name is used twice", "an earlier check has this name"));
+        }
+        checks.push(check);
+    }
+
+    let mut diagnoses: Vec<Diagnosis> = Vec::with_capacity(raw.diagnoses.len());
+    for diagnosis in raw.diagnoses {
+        let (at, RawDiagnosis { name, of, when, says, at: place, r#try }) = (diagnosis.referenced, diagnosis.value);
+        if !checks.iter().any(|check| check.name == of) {
+            return Err(wrong_at(at, "a diagnosis of nothing", &format!("no check is called {of}")));
+        }
+        if diagnoses.iter().any(|earlier| earlier.name == name) {
+            return Err(wrong_at(at, "a name is used twice", "an earlier diagnosis has this name"));
+        }
+        diagnoses.push(Diagnosis { name, of, when, says, at: place, r#try });
+    }
+
+    if raw.wrong.value.len() < 2 {
+        let label = "catalogue at least two answers that run and are wrong";
+        return Err(wrong_at(raw.wrong.referenced, "too few wrong answers", label));
+    }
+    let mut wrong = Vec::with_capacity(raw.wrong.value.len());
+    let mut shown = BTreeSet::new();
+    for answer in raw.wrong.value {
+        let at = answer.referenced;
+        if !diagnoses.iter().any(|diagnosis| diagnosis.name == answer.value.diagnosis) {
+            return Err(wrong_at(at, "a wrong answer without its diagnosis", "no diagnosis has this name"));
+        }
+        if !shown.insert(answer.value.diagnosis.clone()) {
+            return Err(wrong_at(at, "two wrong answers, one diagnosis", "an earlier answer is told the same"));
+        }
+        wrong.push(WrongAnswer { file: file(&answer.value.file, at)?, diagnosis: answer.value.diagnosis });
+    }
+
+    Ok(Exercise {
+        name: name.to_owned(),
+        lab: lab.to_owned(),
+        folder: folder.to_owned(),
+        title: raw.title,
+        kind: raw.kind,
+        minutes: raw.minutes,
+        answer: raw.answer,
+        starter: file(&raw.starter.value, raw.starter.referenced)?,
+        solutions: raw
+            .solutions
+            .iter()
+            .map(|solution| file(&solution.value, solution.referenced))
+            .collect::<Result<_, _>>()?,
+        wrong,
+        section: raw.section,
+        hints: raw.hints,
+        checks,
+        diagnoses,
+    })
+}
+
+fn check_of(raw: RawCheck) -> Result<Check, String> {
+    let observe = match (raw.accepted, raw.until, raw.http) {
+        (true, None, None) => Observe::Accepted,
+        (false, Some(condition), None) => Observe::Until(condition),
+        (false, None, Some(http)) if http.path.starts_with('/') => Observe::Http(http),
+        (false, None, Some(_)) => return Err("the path of `http` begins with a slash".to_owned()),
+        _ => return Err("a check has one of `accepted: true`, `until` and `http`".to_owned()),
+    };
+    Ok(Check {
+        name: raw.name,
+        title: raw.title,
+        points: raw.points,
+        after: raw.after,
+        observe,
+        within: raw.within.map_or(WITHIN, |span| span.0),
+        expected: raw.expected,
+        observed: raw.observed,
+        at: raw.at,
+        r#try: raw.r#try,
+    })
+}

@@ -1,0 +1,22 @@
+//! What the folders under `labs/` contain.
+//!
+//! ```text
+//! labs/order.yaml                     the labs, in the order they are read
+//! labs/NAME/lab.yaml                  the lab: see [`Lab`]
+//! labs/NAME/*.yaml …                  the manifests its steps use, as the texts print them
+//! labs/NAME/snapshots/STEP.snap       what the step NAME prints, normalised
+//! labs/NAME/exercises/EXERCISE/       see [`Exercise`]
+//! ```
+//!
+//! Everything is decoded strictly: an unknown field, a repeated key or a value that cannot be is an error that shows the
+//! line it stands in.
+
+mod exercise;
+mod lab;
+mod library;
+mod span;
+
+pub use exercise::{Check, Diagnosis, Exercise, Hints, Observe, WrongAnswer};
+pub use lab::{Background, Command, Lab, Need, Step, StopBackground, Wait};
+pub use library::{Library, LibraryError};
+pub use span::Span;
