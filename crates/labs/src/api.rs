@@ -1,17 +1,23 @@
 //! The few things labs and checks ask of the Kubernetes API.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{
     ConfigMap, Event, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount,
 };
-use podlab_client::{Client, Error, ListOptions, Object, WatchEvent};
+use podlab_client::{Client, DeleteOptions, Error, ListOptions, Object, WatchEvent};
 use serde::Deserialize;
 use serde::de::Error as _;
 use serde_json::Value;
 
 use crate::condition::{Expression, Variables};
+
+static GONE: LazyLock<Expression> = LazyLock::new(|| {
+    #[expect(clippy::unwrap_used, reason = "a constant, and the tests use it")]
+    Expression::compile("object == null").unwrap()
+});
 
 /// An object of a lab, written `pod/kuard`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +59,20 @@ macro_rules! kinds {
             pub async fn get(&self, client: &Client, namespace: &str) -> Result<Option<Value>, Error> {
                 let namespace = self.kind.namespaced().then_some(namespace);
                 match self.kind { $(Kind::$variant => get::<$variant>(client, namespace, &self.name).await,)* }
+            }
+
+            /// Deletes the object, without waiting for its grace period, and waits until it is gone.
+            ///
+            /// # Errors
+            ///
+            /// When the server cannot be asked, or the object does not go within half a minute.
+            pub async fn delete(&self, client: &Client, namespace: &str) -> Result<(), WaitError> {
+                let place = self.kind.namespaced().then_some(namespace);
+                let deleted = match self.kind {
+                    $(Kind::$variant => delete::<$variant>(client, place, &self.name).await,)*
+                };
+                deleted.map_err(WaitError::Api)?;
+                self.wait(client, namespace, &GONE, Duration::from_secs(30)).await.map(|_| ())
             }
 
             /// Waits until `condition` holds of the object (bound to `object`; null while there is none).
@@ -154,6 +174,13 @@ async fn get<K: Object>(client: &Client, namespace: Option<&str>, name: &str) ->
         Ok(object) => Ok(Some(as_json(&object))),
         Err(error) if error.is_not_found() => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+async fn delete<K: Object>(client: &Client, namespace: Option<&str>, name: &str) -> Result<(), Error> {
+    match client.delete::<K>(namespace, name, &DeleteOptions::default().grace(0)).await {
+        Err(error) if !error.is_not_found() => Err(error),
+        _ => Ok(()),
     }
 }
 

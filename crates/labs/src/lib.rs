@@ -11,6 +11,8 @@ pub mod commands;
 pub mod condition;
 pub mod format;
 pub mod normalise;
+mod paint;
+pub mod runner;
 pub mod snapshot;
 pub mod transcript;
 pub mod workbook;

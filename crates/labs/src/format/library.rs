@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Deserialize;
 
@@ -12,7 +13,7 @@ use crate::yaml::{self, FileError};
 #[derive(Debug)]
 pub struct Library {
     folder: PathBuf,
-    labs: Vec<Lab>,
+    labs: Vec<Arc<Lab>>,
     exercises: Vec<Exercise>,
 }
 
@@ -63,7 +64,7 @@ impl Library {
             let path = folder.join(&name).join("lab.yaml");
             let lab = Lab::decode(&name, &path, &yaml::read(&path)?)?;
             exercises.extend(exercises_of(&lab, &folder.join(&name))?);
-            labs.push(lab);
+            labs.push(Arc::new(lab));
         }
         match unlisted.pop_first() {
             Some(name) => Err(LibraryError::Order { name, what: "there is a folder, but it is not listed" }),
@@ -72,7 +73,7 @@ impl Library {
     }
 
     /// The labs, in order.
-    pub fn labs(&self) -> &[Lab] {
+    pub fn labs(&self) -> &[Arc<Lab>] {
         &self.labs
     }
 
@@ -86,7 +87,7 @@ impl Library {
     /// # Errors
     ///
     /// When there is none; the error lists those that are.
-    pub fn lab(&self, name: &str) -> Result<&Lab, LibraryError> {
+    pub fn lab(&self, name: &str) -> Result<&Arc<Lab>, LibraryError> {
         self.labs.iter().find(|lab| lab.name == name).ok_or_else(|| LibraryError::NoLab {
             name: name.to_owned(),
             known: self.labs.iter().map(|lab| lab.name.as_str()).collect::<Vec<_>>().join(", "),

@@ -1,11 +1,12 @@
 //! `podlab lab …` and `podlab check`
 
-use std::io::{BufReader, stdin, stdout};
+use std::io::stdout;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use podlab_labs::Cluster;
 use podlab_labs::commands::{self, Outcome, RunOptions};
+use tokio::io::{BufReader, stdin};
 
 use super::{Context, colour, runtime};
 
@@ -23,10 +24,14 @@ pub(crate) fn list(context: &Context) -> anyhow::Result<ExitCode> {
 pub(crate) fn run(context: &Context, lab: &str, auto: bool, kubeconfig: Option<PathBuf>) -> anyhow::Result<ExitCode> {
     let (workbook, cluster) = (context.workbook()?, cluster(context, kubeconfig)?);
     let options = RunOptions { auto, colour: colour() };
-    let mut input = BufReader::new(stdin());
-    let outcome =
-        runtime()?.block_on(commands::lab_run(&workbook, lab, &cluster, options, &mut input, &mut stdout()))?;
-    Ok(code(outcome))
+    let runtime = runtime()?;
+    let outcome = runtime.block_on(async {
+        let mut input = BufReader::new(stdin());
+        commands::lab_run(&workbook, lab, &cluster, options, &mut input, &mut stdout()).await
+    });
+    // A read of standard input that nobody answers must not keep us.
+    runtime.shutdown_background();
+    Ok(code(outcome?))
 }
 
 /// # Errors

@@ -8,7 +8,10 @@ use std::path::Path;
 
 use axum::Router;
 
+pub use self::lab::{lab_list, lab_run, lab_verify};
 use crate::{Cluster, Workbook};
+
+mod lab;
 
 /// How `podlab lab run` behaves.
 #[derive(Clone, Copy, Debug, Default)]
@@ -37,46 +40,17 @@ impl Outcome {
     }
 }
 
-/// `podlab lab list`: the labs in order, with their minutes and exercises.
-///
-/// # Errors
-///
-/// When a lab cannot be read.
-pub fn lab_list(workbook: &Workbook, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
-    let _ = (workbook, out);
-    anyhow::bail!("not built yet")
-}
-
-/// `podlab lab run LAB`: shows each command, waits for Enter on `input`, runs it and prints what it prints, live.
-///
-/// # Errors
-///
-/// When the lab cannot be read or a command cannot be started.
-pub async fn lab_run(
-    workbook: &Workbook,
-    lab: &str,
-    cluster: &Cluster,
-    options: RunOptions,
-    input: &mut (dyn BufRead + Send),
-    out: &mut (dyn Write + Send),
-) -> anyhow::Result<Outcome> {
-    let _ = (workbook, lab, cluster, options, input, out);
-    anyhow::bail!("not built yet")
-}
-
-/// `podlab lab verify [LAB…]`: runs the labs (all, when none is named) and compares with their snapshots.
-///
-/// # Errors
-///
-/// When a lab cannot be read or a command cannot be started.
-pub async fn lab_verify(
-    workbook: &Workbook,
-    labs: &[String],
-    cluster: &Cluster,
-    out: &mut (dyn Write + Send),
-) -> anyhow::Result<Outcome> {
-    let _ = (workbook, labs, cluster, out);
-    anyhow::bail!("not built yet")
+/// Resolves at Ctrl-C, or when we are asked to end: whoever waits for it then undoes what was done.
+async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
 }
 
 /// `podlab check EXERCISE [FILE]`: grades a learner's file; without one, the exercise's answer file in the current folder.
