@@ -6,6 +6,8 @@
 //! Pods do, seen through the API ([`api`]) with conditions written in CEL ([`condition`]).
 
 pub mod api;
+pub mod book;
+pub mod claims;
 pub mod cluster;
 pub mod commands;
 pub mod condition;

@@ -2,15 +2,14 @@
 //!
 //! Everything a learner reads is written to `out`; what is returned decides the exit status.
 
-use std::future::Future;
-use std::io::{BufRead, Write};
+use std::io::Write;
 use std::path::Path;
 
-use axum::Router;
-
+pub use self::book::{book_build, book_preprocess, book_router, book_serve};
 pub use self::lab::{lab_list, lab_run, lab_verify};
 use crate::{Cluster, Workbook};
 
+mod book;
 mod lab;
 
 /// How `podlab lab run` behaves.
@@ -68,59 +67,5 @@ pub async fn check(
     out: &mut (dyn Write + Send),
 ) -> anyhow::Result<Outcome> {
     let _ = (workbook, exercise, file, cluster, options, out);
-    anyhow::bail!("not built yet")
-}
-
-/// `podlab book build DIR`: renders the book into `destination`.
-///
-/// # Errors
-///
-/// When a chapter names a lab, step or exercise that does not exist, or a file cannot be written.
-pub fn book_build(workbook: &Workbook, destination: &Path) -> anyhow::Result<()> {
-    let _ = (workbook, destination);
-    anyhow::bail!("not built yet")
-}
-
-/// The book as a service: the built pages in `built`, and the Run buttons when there is a `cluster`.
-///
-/// `token` is what a Run request must carry (the served pages know it); `port` is the one that the listener has, which
-/// the Host and Origin headers are held against.
-pub fn book_router(workbook: &Workbook, built: &Path, cluster: Option<Cluster>, port: u16, token: &str) -> Router {
-    let _ = (workbook, built, cluster, port, token);
-    Router::new()
-}
-
-/// `podlab book serve`: builds the book into `built` and serves it on `listener` (a loopback one) until `stop` resolves.
-///
-/// # Errors
-///
-/// When the book cannot be built, or the listener fails.
-pub async fn book_serve(
-    workbook: &Workbook,
-    built: &Path,
-    cluster: Option<Cluster>,
-    listener: tokio::net::TcpListener,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> anyhow::Result<()> {
-    book_build(workbook, built)?;
-    let port = listener.local_addr()?.port();
-    let router = book_router(workbook, built, cluster, port, "");
-    axum::serve(listener, router).with_graceful_shutdown(stop).await?;
-    Ok(())
-}
-
-/// mdBook's preprocessor protocol, for a reader who has the `mdbook` program: `supports RENDERER`, or a book on `input`.
-/// Returns the exit status. Reached as `podlab internal mdbook-preprocessor [ARGS…]`.
-///
-/// # Errors
-///
-/// When the input is not what mdBook sends, or a chapter names something that does not exist.
-pub fn book_preprocess(
-    workbook: &Workbook,
-    arguments: &[String],
-    input: &mut dyn BufRead,
-    out: &mut dyn Write,
-) -> anyhow::Result<u8> {
-    let _ = (workbook, arguments, input, out);
     anyhow::bail!("not built yet")
 }
