@@ -87,6 +87,8 @@ pub enum Request {
     Exec(Exec),
     /// Receive a copy of what a container writes. The descriptors are those of the streams that are `true`.
     Attach { container: String, stdin: bool, stdout: bool, stderr: bool },
+    /// Who is attached has no more input; with `stdinOnce`, neither has the container. Not answered.
+    EndOfInput { container: String },
     /// Connect to a TCP port of the Pod's loopback interface.
     Connect { port: u16 },
 }

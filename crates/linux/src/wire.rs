@@ -71,7 +71,19 @@ impl AsFd for Connection {
     }
 }
 
+impl std::os::fd::AsRawFd for Connection {
+    fn as_raw_fd(&self) -> std::os::fd::RawFd {
+        self.socket.as_raw_fd()
+    }
+}
+
 impl Connection {
+    /// Makes [`receive`](Self::receive) return at once when there is nothing, for use in an event loop.
+    pub fn set_nonblocking(&self) -> Result<(), WireError> {
+        let set = self.socket.set_nonblocking(true);
+        set.map_err(|error| WireError::System(Errno::from_io_error(&error).unwrap_or(Errno::IO)))
+    }
+
     /// Connects to a socket, for a conversation that waits for each answer.
     pub fn open(path: &std::path::Path) -> Result<Self, WireError> {
         let connect = UnixStream::connect(path);
@@ -185,11 +197,6 @@ impl Connection {
             Err(Errno::CONNRESET) => Err(WireError::Closed),
             Err(errno) => Err(WireError::System(errno)),
         }
-    }
-
-    /// The socket itself, when the conversation goes on another way. Nothing may be left in the buffers.
-    pub fn into_socket(self) -> UnixStream {
-        self.socket
     }
 }
 

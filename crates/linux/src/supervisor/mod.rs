@@ -227,6 +227,11 @@ impl Supervisor {
             Request::Attach { container, stdin, stdout, stderr } => {
                 self.attach(client, &container, stdin, [stdout, stderr], descriptors);
             }
+            Request::EndOfInput { container } => {
+                if let Some(container) = self.find_container(&container).filter(|known| known.spec.stdin_once) {
+                    container.stdin = None;
+                }
+            }
             Request::Connect { port } => self.connect(client, port),
         }
     }

@@ -307,7 +307,8 @@ pub enum VolumeSource {
     /// A path on the node's own disk (never the learner's), checked as the `type` says.
     HostPath { path: String, kind: String },
     /// Files made from ConfigMaps, Secrets, the downward API and tokens, published atomically.
-    Files { files: BTreeMap<String, ProjectedFile> },
+    /// In `memory` (Secrets, tokens: projected volumes), what is secret never reaches a disk.
+    Files { files: BTreeMap<String, ProjectedFile>, memory: bool },
     /// An image's files, read-only.
     Image { image_id: String },
     /// A directory of a network file server.
@@ -464,6 +465,9 @@ pub enum BackendError {
     /// A volume could not be set up; the text goes into the `FailedMount` event.
     #[error("MountVolume.SetUp failed for volume \"{volume}\" : {message}")]
     Volume { volume: String, message: String },
+    /// A port of a Pod could not be reached; the text is what `kubectl port-forward` prints.
+    #[error("{0}")]
+    Forward(String),
     /// The host does not let us do this.
     #[error("this host does not allow {what}: {why}")]
     Refused { what: String, why: String },
