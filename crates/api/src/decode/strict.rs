@@ -99,11 +99,11 @@ impl Walk {
 
     /// Adds the fields that are always printed.
     fn fill(&mut self, object: &ObjectType, map: &mut Map<String, Value>) {
-        for (name, Field { shape, .. }) in object.fields.iter().filter(|(_, field)| field.always) {
+        for (name, Field { shape, pointer, .. }) in object.fields.iter().filter(|(_, field)| field.always) {
             if map.contains_key(name) {
                 continue;
             }
-            let mut value = shape.zero();
+            let mut value = if *pointer { Value::Null } else { shape.zero() };
             if let Shape::Object(name) = shape
                 && let Some(object) = schema::object(name)
             {

@@ -27,6 +27,8 @@ const TABLE: &[(&str, Strategy)] = &[
     ("Container.ports", merge("containerPort")),
     ("Container.volumeDevices", merge("devicePath")),
     ("Container.volumeMounts", merge("mountPath")),
+    ("ContainerStatus.allocatedResourcesStatus", merge("name")),
+    ("ContainerStatus.volumeMounts", merge("mountPath")),
     ("DeploymentSpec.strategy", Strategy { merge_key: "", merge: false, retain_keys: true }),
     ("DeploymentStatus.conditions", merge("type")),
     ("EphemeralContainer.env", merge("name")),
