@@ -28,7 +28,6 @@ pub(crate) struct Admission<'a> {
     pub(crate) resource: &'static Resource,
     /// Empty for an object outside namespaces.
     pub(crate) namespace: &'a str,
-    pub(crate) dry_run: bool,
     /// What the client should tell its user.
     pub(crate) warnings: Vec<String>,
 }

@@ -10,6 +10,7 @@ use podlab_api::error::ApiError;
 use podlab_api::registry::Resource;
 
 use super::Call;
+use crate::server::Body;
 
 impl Call {
     /// The whole body.
@@ -27,6 +28,11 @@ impl Call {
             }
         })?;
         Ok(body.to_bytes())
+    }
+
+    /// The body as it arrives, to be passed on.
+    pub(crate) fn take_body(&mut self) -> Body {
+        self.body.get_mut().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default()
     }
 
     /// What kind of text the body is said to be, without parameters.

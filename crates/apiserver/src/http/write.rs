@@ -91,7 +91,6 @@ async fn make(call: &Call, target: &Target, object: Value, dry_run: bool) -> Res
             identity: &call.identity,
             resource,
             namespace: target.namespace(),
-            dry_run,
             warnings: Vec::new(),
         };
         admission::create(&mut admission, &mut value).await?;
@@ -235,7 +234,6 @@ impl Update {
                 identity: &call.identity,
                 resource,
                 namespace: target.namespace(),
-                dry_run: self.dry_run,
                 warnings: Vec::new(),
             };
             admission::update(&mut admission, &mut new, &old, self.subresource)?;

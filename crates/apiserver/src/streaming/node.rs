@@ -124,7 +124,25 @@ fn plain(error: &std::io::Error) -> String {
 fn unreachable(server: &Server, node: &str, method: &Method, path: &str, error: &dyn std::fmt::Display) -> String {
     let address = address(server, node);
     let verb = if method == Method::GET { "Get" } else { "Post" };
+    let path = as_kubelet(path);
     format!("{verb} \"https://{address}:{KUBELET_PORT}{path}\": dial tcp {address}:{KUBELET_PORT}: {error}")
+}
+
+/// The path as a real kubelet has it: its parameters have other names, and stand in order.
+fn as_kubelet(path: &str) -> String {
+    let Some((path, query)) = path.split_once('?') else { return path.to_owned() };
+    let renamed = |name: &str| match name {
+        "stdin" => "input".to_owned(),
+        "stdout" => "output".to_owned(),
+        "stderr" => "error".to_owned(),
+        other => other.to_owned(),
+    };
+    let mut parameters: Vec<(String, String)> =
+        form_urlencoded::parse(query.as_bytes()).map(|(name, value)| (renamed(&name), value.into_owned())).collect();
+    // Sorted by name; several of one name keep their order.
+    parameters.sort_by(|a, b| a.0.cmp(&b.0));
+    let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
+    format!("{path}?{query}")
 }
 
 /// The internal address of a node, or its name while it has none.

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::process::Output;
 use std::sync::Arc;
 
+pub mod node;
+
 use podlab_apiserver::node::Dialing;
 use podlab_apiserver::{Body, Identity, NodeDialer, Pki, Server, ServerConfig, Storage};
 use serde_json::{Value, json};
@@ -72,19 +74,59 @@ impl Cluster {
         value
     }
 
-    /// Runs kubectl against this cluster, in the folder of the reference's manifests.
+    /// A Pod that runs on node `n1`.
+    pub async fn running_pod(&self, name: &str, containers: &[&str]) {
+        let list: Vec<Value> = containers
+            .iter()
+            .map(|container| json!({"name": container, "image": "x:1", "ports": [{"name": "http", "containerPort": 8080}]}))
+            .collect();
+        let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name},
+            "spec": {"nodeName": "n1", "containers": list}});
+        self.post("/api/v1/namespaces/default/pods", &pod).await;
+        let statuses: Vec<Value> = containers
+            .iter()
+            .map(|container| {
+                json!({"name": container, "image": "x:1", "imageID": "", "ready": true, "restartCount": 0,
+                "started": true, "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}})
+            })
+            .collect();
+        let status = json!({"status": {"phase": "Running", "containerStatuses": statuses}});
+        let path = format!("/api/v1/namespaces/default/pods/{name}/status");
+        let kind = "application/merge-patch+json";
+        let (code, answer) = self.request("PATCH", &path, kind, status.to_string().into_bytes()).await;
+        assert_eq!(code, 200, "{answer}");
+    }
+
+    /// Runs kubectl against this cluster, in its folder.
     pub async fn kubectl(&self, arguments: &str) -> Output {
+        self.kubectl_with(&kubectl(), arguments, "").await
+    }
+
+    /// The same with another kubectl, and with input.
+    pub async fn kubectl_with(&self, program: &std::path::Path, arguments: &str, input: &str) -> Output {
+        let mut child = self.command(program, arguments).stdin(std::process::Stdio::piped()).spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        // A command that does not read its input ends without it.
+        let _ = tokio::io::AsyncWriteExt::write_all(&mut stdin, input.as_bytes()).await;
+        drop(stdin);
+        let output = tokio::time::timeout(std::time::Duration::from_secs(60), child.wait_with_output()).await;
+        output.expect("kubectl took a minute").expect("kubectl could not be run")
+    }
+
+    /// kubectl, ready to be started.
+    pub fn command(&self, program: &std::path::Path, arguments: &str) -> tokio::process::Command {
         let words = shell_words(arguments);
-        let mut command = tokio::process::Command::new(kubectl());
+        let mut command = tokio::process::Command::new(program);
         command
             .args(words)
             .env("KUBECONFIG", self.folder.path().join("kubeconfig"))
             .env("KUBECACHEDIR", self.folder.path().join("cache"))
             .env("HOME", self.folder.path())
             .current_dir(self.folder.path())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
             .kill_on_drop(true);
-        let output = tokio::time::timeout(std::time::Duration::from_secs(60), command.output()).await;
-        output.expect("kubectl took a minute").expect("kubectl could not be run")
+        command
     }
 
     /// What kubectl printed and how it ended, in the form of the reference's transcripts.
@@ -109,6 +151,12 @@ impl Cluster {
 /// The kubectl under test: `PODLAB_KUBECTL`, else the one on the PATH.
 pub fn kubectl() -> PathBuf {
     std::env::var_os("PODLAB_KUBECTL").map_or_else(|| "kubectl".into(), PathBuf::from)
+}
+
+/// The kubectls to try streams with: the one above, and `PODLAB_KUBECTL_1_30` and the like.
+pub fn kubectls() -> Vec<PathBuf> {
+    let versions = (27..=33).filter_map(|minor| std::env::var_os(format!("PODLAB_KUBECTL_1_{minor}")));
+    std::iter::once(kubectl()).chain(versions.map(PathBuf::from)).collect()
 }
 
 /// Whether there is a kubectl. Where everything has to run, a missing one is a failure.
