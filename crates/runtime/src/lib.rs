@@ -5,7 +5,10 @@
 
 pub mod backend;
 pub mod clock;
+pub mod kubelet;
+pub mod probes;
 pub mod scheduler;
 pub mod server;
+pub mod volumes;
 
 pub use podlab_linux::{cgroups, namespaces, network, rootfs};

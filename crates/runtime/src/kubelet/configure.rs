@@ -4,9 +4,7 @@ use k8s_openapi::api::core::v1::{Container, Pod, PodSecurityContext, SecurityCon
 
 use super::environment::{ConfigError, Source, environment, expand};
 use super::{resources, spec};
-use crate::backend::{
-    ContainerConfig, HostAlias, Image, Mount, NodeFacts, PodConfig, Propagation, Seccomp, Security,
-};
+use crate::backend::{ContainerConfig, HostAlias, Image, Mount, PodConfig, Propagation, Seccomp, Security};
 
 /// Where the cluster's names are asked for, when it has somebody to ask.
 const CLUSTER_DNS: &str = "10.96.0.10";

@@ -63,14 +63,7 @@ pub(super) fn run(pod: &Pod, seen: &Observed, now: Timestamp, decision: &mut Dec
 }
 
 /// Keeps a container running: looks after it while it does, starts it when it does not and should.
-fn keep(
-    pod: &Pod,
-    container: &Container,
-    restart: bool,
-    seen: &Observed,
-    now: Timestamp,
-    decision: &mut Decision,
-) {
+fn keep(pod: &Pod, container: &Container, restart: bool, seen: &Observed, now: Timestamp, decision: &mut Decision) {
     match seen.latest(pod, &container.name) {
         Some(Instance { end: None, id, .. }) => look_after(container, &id, seen, now, decision),
         latest if latest.is_none() || restart => start(pod, container, latest.as_ref(), seen, now, decision),

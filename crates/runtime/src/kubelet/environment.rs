@@ -186,7 +186,8 @@ pub fn service_variables(pod: &Pod, services: &[Service]) -> Vec<(String, String
             continue;
         }
         let Some(spec) = &service.spec else { continue };
-        let Some(address) = spec.cluster_ip.as_deref().filter(|address| !address.is_empty() && *address != "None") else {
+        let Some(address) = spec.cluster_ip.as_deref().filter(|address| !address.is_empty() && *address != "None")
+        else {
             continue;
         };
         let prefix = name.to_uppercase().replace('-', "_");

@@ -47,7 +47,12 @@ fn lines(map: Option<&std::collections::BTreeMap<String, String>>) -> String {
 
 /// The value of a container's request or limit, in units of the divisor, rounded up. A limit that is not set is what
 /// the node has.
-pub fn resource(pod: &Pod, container: &Container, selector: &ResourceFieldSelector, node: &NodeFacts) -> Option<String> {
+pub fn resource(
+    pod: &Pod,
+    container: &Container,
+    selector: &ResourceFieldSelector,
+    node: &NodeFacts,
+) -> Option<String> {
     let named = selector.container_name.as_deref().filter(|name| !name.is_empty());
     let container = match named {
         Some(name) => spec::container(pod, name)?.1,

@@ -8,11 +8,11 @@
 //! told; an action that was under way is decided again, and doing it twice does no harm.
 
 mod board;
-mod configure;
+pub mod configure;
 mod containers;
 pub mod decide;
-mod environment;
-pub(crate) mod fields;
+pub mod environment;
+pub mod fields;
 mod node;
 pub mod observed;
 pub mod resources;
@@ -29,7 +29,8 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use podlab_client::cache::{Cache, Change};
 use podlab_client::events::Recorder;
-use podlab_client::{Client, ListOptions, Sleeper};
+use podlab_client::sleeper::Sleeper;
+use podlab_client::{Client, ListOptions};
 use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 

@@ -121,9 +121,7 @@ fn status(facts: &NodeFacts, known: Option<&NodeStatus>, now: Timestamp) -> Node
         addresses: Some(vec![address("InternalIP", &facts.internal_ip), address("Hostname", &facts.name)]),
         capacity: Some(amounts(facts.memory, format!("{}Ki", storage / KIBIBYTE)).into()),
         // A tenth of the disk is where a real kubelet begins to evict.
-        allocatable: Some(
-            amounts(facts.memory.saturating_sub(RESERVED_MEMORY), (storage / 10 * 9).to_string()).into(),
-        ),
+        allocatable: Some(amounts(facts.memory.saturating_sub(RESERVED_MEMORY), (storage / 10 * 9).to_string()).into()),
         conditions: Some(conditions(known, now)),
         node_info: Some(NodeSystemInfo {
             architecture: facts.architecture.clone(),
@@ -157,12 +155,7 @@ fn conditions(known: Option<&NodeStatus>, now: Timestamp) -> Vec<NodeCondition> 
         }
     };
     vec![
-        condition(
-            "MemoryPressure",
-            "False",
-            "KubeletHasSufficientMemory",
-            "kubelet has sufficient memory available",
-        ),
+        condition("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
         condition("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
         condition("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
         condition("Ready", "True", "KubeletReady", "kubelet is posting ready status"),
@@ -171,8 +164,7 @@ fn conditions(known: Option<&NodeStatus>, now: Timestamp) -> Vec<NodeCondition> 
 
 async fn renew(client: &Client, facts: &NodeFacts, now: Timestamp) -> Result<(), Error> {
     let renewed = json!({"spec": {"renewTime": MicroTime(now), "holderIdentity": facts.name}});
-    let patched =
-        client.patch::<Lease>(LEASE_NAMESPACE, &facts.name, &Patch::Merge(renewed), None).await.map(drop);
+    let patched = client.patch::<Lease>(LEASE_NAMESPACE, &facts.name, &Patch::Merge(renewed), None).await.map(drop);
     match patched {
         Err(error) if error.is_not_found() => {}
         other => return other,

@@ -205,13 +205,8 @@ fn reason(exit: &Exit) -> &'static str {
 
 impl FailedStart {
     fn instance(&self) -> Instance {
-        let exit = Exit {
-            code: 128,
-            signal: None,
-            finished_at: self.at,
-            oom_killed: false,
-            message: self.message.clone(),
-        };
+        let exit =
+            Exit { code: 128, signal: None, finished_at: self.at, oom_killed: false, message: self.message.clone() };
         let end = End { exit, reason: self.reason.clone() };
         Instance { attempt: self.attempt, id: self.id.clone(), started_at: None, end: Some(end) }
     }

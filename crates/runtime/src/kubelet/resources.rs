@@ -82,9 +82,8 @@ pub fn of_pod(pod: &Pod) -> Resources {
     let sum_of_limits = |name: &str| -> Option<u64> {
         containers().map(|container| amount(limits(container), name).filter(|limit| *limit > 0)).sum()
     };
-    let requested = |container: &Container| {
-        amount(requests(container), "cpu").or(amount(limits(container), "cpu")).unwrap_or(0)
-    };
+    let requested =
+        |container: &Container| amount(requests(container), "cpu").or(amount(limits(container), "cpu")).unwrap_or(0);
     Resources {
         cpu_request_millis: Some(containers().map(requested).sum()),
         cpu_limit_millis: sum_of_limits("cpu"),
@@ -162,7 +161,8 @@ mod tests {
     }
 
     fn pod(resources: &[serde_json::Value]) -> Pod {
-        let containers: Vec<_> = resources.iter().map(|resources| json!({"name": "c", "resources": resources})).collect();
+        let containers: Vec<_> =
+            resources.iter().map(|resources| json!({"name": "c", "resources": resources})).collect();
         serde_json::from_value(json!({"metadata": {}, "spec": {"containers": containers}})).unwrap()
     }
 

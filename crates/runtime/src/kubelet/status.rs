@@ -206,7 +206,10 @@ fn waiting(
     if let Some(failed) = failed
         && later(failed.at, ERROR_SHOWN) > now
     {
-        return Some(ContainerStateWaiting { reason: Some(failed.waiting.clone()), message: Some(failed.message.clone()) });
+        return Some(ContainerStateWaiting {
+            reason: Some(failed.waiting.clone()),
+            message: Some(failed.message.clone()),
+        });
     }
     if until.is_some_and(|until| until > now) && later(end.exit.finished_at, ERROR_SHOWN) <= now {
         let delay = seen.memory.back_offs.get(&BackOffKey::Restart(name.clone())).map_or(0, |off| off.delay.as_secs());
@@ -309,7 +312,12 @@ fn conditions(
         .collect();
     let not_initialized =
         ("ContainersNotInitialized", format!("containers with incomplete status: [{}]", incomplete.join(" ")));
-    conditions.set_because("Initialized", initialized || succeeded, not_initialized, succeeded.then_some("PodCompleted"));
+    conditions.set_because(
+        "Initialized",
+        initialized || succeeded,
+        not_initialized,
+        succeeded.then_some("PodCompleted"),
+    );
     let unready: Vec<&str> =
         ordinary.iter().filter(|status| !status.ready).map(|status| status.name.as_str()).collect();
     let unready_text = ("ContainersNotReady", format!("containers with unready status: [{}]", unready.join(" ")));
@@ -354,8 +362,14 @@ fn gates_missing(pod: &Pod, old: &PodStatus) -> Option<String> {
         .iter()
         .filter_map(|gate| match known.get(gate.condition_type.as_str()) {
             Some(&"True") => None,
-            Some(status) => Some(format!("the status of pod readiness gate \"{}\" is not \"True\", but {status}", gate.condition_type)),
-            None => Some(format!("corresponding condition of pod readiness gate \"{}\" does not exist.", gate.condition_type)),
+            Some(status) => Some(format!(
+                "the status of pod readiness gate \"{}\" is not \"True\", but {status}",
+                gate.condition_type
+            )),
+            None => Some(format!(
+                "corresponding condition of pod readiness gate \"{}\" does not exist.",
+                gate.condition_type
+            )),
         })
         .collect();
     (!texts.is_empty()).then(|| texts.join(", "))

@@ -36,12 +36,27 @@ pub(super) enum Outcome {
     SandboxFailed(String),
     SandboxStopped,
     SandboxRemoved,
-    Started { image: Image, state: ContainerState },
+    Started {
+        image: Image,
+        state: ContainerState,
+    },
     /// The start was not even tried.
-    HeldUp { container: String, reason: String, message: String },
-    StartFailed { failed: FailedStart, image: Image },
+    HeldUp {
+        container: String,
+        reason: String,
+        message: String,
+    },
+    StartFailed {
+        failed: FailedStart,
+        image: Image,
+    },
     PostStarted(ContainerId, bool),
-    Probed { container: String, id: ContainerId, kind: Kind, outcome: ProbeOutcome },
+    Probed {
+        container: String,
+        id: ContainerId,
+        kind: Kind,
+        outcome: ProbeOutcome,
+    },
     Confirmed(Result<(), podlab_client::Error>),
 }
 
@@ -59,10 +74,13 @@ impl<B: Backend, C: Clock> Shared<B, C> {
     }
 }
 
-pub(super) async fn set_up_volumes<B: Backend, C: Clock>(shared: Parts<B, C>, pod: Arc<Pod>, address: String) -> Outcome {
+pub(super) async fn set_up_volumes<B: Backend, C: Clock>(
+    shared: Parts<B, C>,
+    pod: Arc<Pod>,
+    address: String,
+) -> Outcome {
     let uid = pod.metadata.uid.clone().unwrap_or_default();
-    let lookup =
-        volumes::Lookup { client: &shared.client, pod: &pod, address: &address, node: &shared.facts };
+    let lookup = volumes::Lookup { client: &shared.client, pod: &pod, address: &address, node: &shared.facts };
     for wanted in pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten()) {
         let volume = match volumes::resolve(&lookup, wanted).await {
             Ok(volume) => volume,
@@ -115,24 +133,16 @@ pub(super) async fn start<B: Backend, C: Clock>(
     attempt: u32,
 ) -> Outcome {
     let Some((_, container)) = spec::container(&pod, &name) else { return Outcome::Done };
-    let held_up = |reason: &str, message: String| Outcome::HeldUp {
-        container: name.clone(),
-        reason: reason.to_owned(),
-        message,
-    };
+    let held_up =
+        |reason: &str, message: String| Outcome::HeldUp { container: name.clone(), reason: reason.to_owned(), message };
     let event = |event_type, reason: &str, text: &str| shared.event(&pod, Some(&name), event_type, reason, text);
     let image = match image(&shared, &pod, container).await {
         Ok(image) => image,
         Err((reason, message)) => return held_up(reason, message),
     };
     let services = services(&shared, &pod);
-    let source = Source {
-        client: &shared.client,
-        pod: &pod,
-        address: &address,
-        node: &shared.facts,
-        services: &services,
-    };
+    let source =
+        Source { client: &shared.client, pod: &pod, address: &address, node: &shared.facts, services: &services };
     let config = match configure::container_config(&source, container, attempt, &image).await {
         Ok(config) => config,
         Err(error) => {
@@ -249,11 +259,7 @@ async fn image<B: Backend, C: Clock>(
 
 fn invalid_name(event: &impl Fn(EventType, &str, &str), reference: &str) -> (&'static str, String) {
     let reason = format!("couldn't parse image name \"{reference}\": invalid reference format");
-    event(
-        EventType::Warning,
-        "InspectFailed",
-        &format!("Failed to apply default image tag \"{reference}\": {reason}"),
-    );
+    event(EventType::Warning, "InspectFailed", &format!("Failed to apply default image tag \"{reference}\": {reason}"));
     event(EventType::Warning, "Failed", "Error: InvalidImageName");
     ("InvalidImageName", format!("Failed to apply default image tag \"{reference}\": {reason}"))
 }
@@ -276,7 +282,13 @@ pub(super) async fn post_start<B: Backend, C: Clock>(
     match probes::run_hook(&*shared.backend, &uid, &id, container, hook, HOOK_PATIENCE).await {
         Ok(()) => Outcome::PostStarted(id, true),
         Err(text) => {
-            shared.event(&pod, Some(&name), EventType::Warning, "FailedPostStartHook", &format!("PostStartHook failed: {text}"));
+            shared.event(
+                &pod,
+                Some(&name),
+                EventType::Warning,
+                "FailedPostStartHook",
+                &format!("PostStartHook failed: {text}"),
+            );
             let killing = format!("FailedPostStartHook: container {name} will be killed");
             shared.event(&pod, Some(&name), EventType::Normal, "Killing", &killing);
             Outcome::PostStarted(id, false)

@@ -52,7 +52,8 @@ pub(super) fn deadline_exceeded(pod: &Pod, now: Timestamp) -> bool {
 
 /// Whether no container runs or will run again: the phase is then Succeeded or Failed.
 pub(super) fn finished(pod: &Pod, seen: &Observed) -> bool {
-    if spec::init_containers(pod).any(|(role, container)| role == Role::Init && failed_for_good(pod, seen, &container.name))
+    if spec::init_containers(pod)
+        .any(|(role, container)| role == Role::Init && failed_for_good(pod, seen, &container.name))
     {
         return true;
     }
@@ -79,8 +80,7 @@ pub(super) fn decide(pod: &Pod, seen: &Observed, ending: Ending, now: Timestamp,
     if starting {
         return;
     }
-    let running: Vec<(String, String)> =
-        seen.running().map(|(name, id)| (name.to_owned(), id.to_owned())).collect();
+    let running: Vec<(String, String)> = seen.running().map(|(name, id)| (name.to_owned(), id.to_owned())).collect();
     if !running.is_empty() {
         for (name, id) in &running {
             stop(pod, seen, (name, id), now, decision, &running);

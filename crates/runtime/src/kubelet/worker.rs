@@ -270,7 +270,11 @@ impl<B: Backend, C: Clock> Worker<B, C> {
         let pod = Arc::clone(&self.pod);
         let client = self.shared.client.clone();
         self.begin(Task::Confirm, async move {
-            let options = DeleteOptions { grace_period_seconds: Some(0), uid: pod.metadata.uid.clone(), ..DeleteOptions::default() };
+            let options = DeleteOptions {
+                grace_period_seconds: Some(0),
+                uid: pod.metadata.uid.clone(),
+                ..DeleteOptions::default()
+            };
             let name = pod.metadata.name.as_deref().unwrap_or_default();
             let deleted = client.delete::<Pod>(pod.metadata.namespace.as_deref(), name, &options).await;
             Outcome::Confirmed(deleted.map(drop))
@@ -323,7 +327,9 @@ impl<B: Backend, C: Clock> Worker<B, C> {
             Outcome::StartFailed { failed, image } => {
                 memory.held_up.remove(&failed.container);
                 memory.images.insert(failed.container.clone(), image);
-                memory.failed_starts.retain(|known| known.container != failed.container || known.attempt + 1 == failed.attempt);
+                memory
+                    .failed_starts
+                    .retain(|known| known.container != failed.container || known.attempt + 1 == failed.attempt);
                 memory.failed_starts.push(failed);
             }
             Outcome::PostStarted(id, ended) => {
@@ -386,10 +392,8 @@ impl<B: Backend, C: Clock> Worker<B, C> {
         for (_, container) in spec::all_containers(&self.pod) {
             let Some(latest) = self.seen.latest(&self.pod, &container.name) else { continue };
             let Some(end) = &latest.end else { continue };
-            let until = self
-                .seen
-                .memory
-                .waits_until(&BackOffKey::Restart(container.name.clone()), end.exit.finished_at);
+            let until =
+                self.seen.memory.waits_until(&BackOffKey::Restart(container.name.clone()), end.exit.finished_at);
             let restarts = spec::restarts(&self.pod, end.exit.code) && self.pod.metadata.deletion_timestamp.is_none();
             if restarts && until.is_some_and(|until| until > now) {
                 due.push((container.name.clone(), latest.id));

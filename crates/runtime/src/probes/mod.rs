@@ -214,12 +214,7 @@ fn http_check(container: &Container, get: &HTTPGetAction) -> Result<NetworkCheck
         port: port(container, &get.port)?,
         path: get.path.clone().unwrap_or_else(|| "/".to_owned()),
         https: get.scheme.as_deref() == Some("HTTPS"),
-        headers: get
-            .http_headers
-            .iter()
-            .flatten()
-            .map(|header| (header.name.clone(), header.value.clone()))
-            .collect(),
+        headers: get.http_headers.iter().flatten().map(|header| (header.name.clone(), header.value.clone())).collect(),
     })
 }
 
@@ -288,9 +283,10 @@ mod tests {
 
     #[test]
     fn a_port_may_be_named() {
-        let container: Container =
-            serde_json::from_value(serde_json::json!({"name": "c", "ports": [{"name": "http", "containerPort": 8080}]}))
-                .unwrap();
+        let container: Container = serde_json::from_value(
+            serde_json::json!({"name": "c", "ports": [{"name": "http", "containerPort": 8080}]}),
+        )
+        .unwrap();
         assert_eq!(port(&container, &IntOrString::String("http".to_owned())), Ok(8080));
         assert_eq!(port(&container, &IntOrString::String("81".to_owned())), Ok(81));
         for bad in [IntOrString::Int(0), IntOrString::Int(70000), IntOrString::String("https".to_owned())] {

@@ -155,9 +155,7 @@ async fn token(lookup: &Lookup<'_>, source: &ServiceAccountTokenProjection) -> R
         ..TokenRequest::default()
     };
     let namespace = pod.metadata.namespace.as_deref();
-    let answer: TokenRequest = lookup
-        .client
-        .create_subresource::<ServiceAccount, _, _>(namespace, account, "token", &request)
-        .await?;
+    let answer: TokenRequest =
+        lookup.client.create_subresource::<ServiceAccount, _, _>(namespace, account, "token", &request).await?;
     Ok(answer.status.map(|status| status.token).unwrap_or_default().into_bytes())
 }

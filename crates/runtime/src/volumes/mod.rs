@@ -5,9 +5,7 @@
 
 mod files;
 
-use k8s_openapi::api::core::v1::{
-    NFSVolumeSource, PersistentVolume, PersistentVolumeClaim, Pod, Volume as Wanted,
-};
+use k8s_openapi::api::core::v1::{NFSVolumeSource, PersistentVolume, PersistentVolumeClaim, Pod, Volume as Wanted};
 use podlab_client::Client;
 
 use crate::backend::{NodeFacts, Volume, VolumeSource};
@@ -74,11 +72,7 @@ async fn source(lookup: &Lookup<'_>, volume: &Wanted) -> Result<VolumeSource, Vo
 }
 
 fn network(nfs: &NFSVolumeSource) -> VolumeSource {
-    VolumeSource::Nfs {
-        server: nfs.server.clone(),
-        path: nfs.path.clone(),
-        read_only: nfs.read_only.unwrap_or(false),
-    }
+    VolumeSource::Nfs { server: nfs.server.clone(), path: nfs.path.clone(), read_only: nfs.read_only.unwrap_or(false) }
 }
 
 /// The volume behind a claim.
@@ -87,11 +81,8 @@ async fn persistent(lookup: &Lookup<'_>, claim: &str, read_only: bool) -> Result
     let not_found = |kind, name: &str, error: podlab_client::Error| {
         if error.is_not_found() { VolumeError::NotFound { kind, name: name.to_owned() } } else { error.into() }
     };
-    let found: PersistentVolumeClaim = lookup
-        .client
-        .get(namespace, claim)
-        .await
-        .map_err(|error| not_found("persistentvolumeclaim", claim, error))?;
+    let found: PersistentVolumeClaim =
+        lookup.client.get(namespace, claim).await.map_err(|error| not_found("persistentvolumeclaim", claim, error))?;
     let bound = found.spec.and_then(|spec| spec.volume_name).filter(|name| !name.is_empty());
     let name = bound.ok_or_else(|| VolumeError::NotBound(claim.to_owned()))?;
     let volume: PersistentVolume =
