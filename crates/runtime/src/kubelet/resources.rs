@@ -171,7 +171,7 @@ mod tests {
         let full = json!({"limits": {"cpu": "1", "memory": "1Gi"}});
         let none = json!({});
         let some = json!({"requests": {"cpu": "100m"}});
-        assert_eq!(qos(&pod(&[none.clone()])), Qos::BestEffort);
+        assert_eq!(qos(&pod(std::slice::from_ref(&none))), Qos::BestEffort);
         assert_eq!(qos(&pod(&[full.clone()])), Qos::Guaranteed);
         assert_eq!(qos(&pod(&[full.clone(), none])), Qos::Burstable);
         assert_eq!(qos(&pod(&[some])), Qos::Burstable);

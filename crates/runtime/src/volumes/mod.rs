@@ -66,7 +66,9 @@ async fn source(lookup: &Lookup<'_>, volume: &Wanted) -> Result<VolumeSource, Vo
         return persistent(lookup, &claim.claim_name, claim.read_only.unwrap_or(false)).await;
     }
     if let Some(files) = files::files(lookup, volume).await? {
-        return Ok(VolumeSource::Files { files });
+        // Secrets and tokens never touch a disk.
+        let memory = volume.secret.is_some() || volume.projected.is_some();
+        return Ok(VolumeSource::Files { files, memory });
     }
     Err(VolumeError::Unsupported(kind(volume)))
 }
