@@ -360,11 +360,11 @@ async fn reflect<K: Object>(
         match turn(client, namespace, options, shared, &mut revision, &mut backoff).await {
             Ok(()) => {}
             Err(error) if error.is_gone() => revision = None,
-            Err(error) => {
-                tracing::debug!(kind = K::KIND, %error, "watching failed, trying again");
-                sleeper.sleep(backoff.step()).await;
-            }
+            Err(error) => tracing::debug!(kind = K::KIND, %error, "watching failed, trying again"),
         }
+        // Also after a watch that was closed in peace: a server that is stopping closes every one at once, and in the
+        // same process nothing else would ever make us wait.
+        sleeper.sleep(backoff.step()).await;
     }
 }
 

@@ -13,9 +13,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use podlab_apiserver::{Identity, Pki, Server, ServerConfig, Storage, UnixNodes};
 use podlab_client::Client;
+use podlab_runtime::clock::Real;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -26,6 +28,9 @@ use crate::record::Ports;
 
 /// The hidden role word.
 pub(crate) const ROLE: &str = "control-plane";
+
+/// How long tasks that are left at the end may take.
+const LAST_TASKS: Duration = Duration::from_secs(1);
 
 /// What a control plane is started with.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -68,7 +73,12 @@ pub(crate) fn main(config: ControlPlaneConfig) -> ExitCode {
         .enable_all()
         .build()
         .map_err(anyhow::Error::from)
-        .and_then(|runtime| runtime.block_on(run(config)));
+        .and_then(|runtime| {
+            let outcome = runtime.block_on(run(config));
+            // All that matters has ended in order; what still waits for something must not hold up the end.
+            runtime.shutdown_timeout(LAST_TASKS);
+            outcome
+        });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -99,7 +109,8 @@ async fn run(config: ControlPlaneConfig) -> anyhow::Result<()> {
         server.listen_unix(&directory.node_socket(node), Identity::node(node)).await?;
     }
     let stop = CancellationToken::new();
-    let loops = loops::start(&server, &stop);
+    let clock = Arc::new(Real::new());
+    let loops = loops::start(&server, pki.ca_certificate.clone(), clock.clone(), &stop);
     let book = match config.workbook {
         Some(workbook) => Some(book::serve(&directory, workbook, config.port, ports.book, stop.clone()).await?),
         None => None,
