@@ -12,6 +12,7 @@ pub mod cluster;
 pub mod commands;
 pub mod condition;
 pub mod format;
+pub mod grade;
 pub mod normalise;
 mod paint;
 pub mod runner;

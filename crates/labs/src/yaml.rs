@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use serde::de::DeserializeOwned;
 use serde_saphyr::Location;
 
@@ -61,6 +61,14 @@ pub fn snippet(path: &Path, text: &str, location: Location, title: &str, label: 
     let span = byte_span(text, location);
     let source = Snippet::source(text).path(shown.as_str()).annotation(AnnotationKind::Primary.span(span).label(label));
     Renderer::plain().render(&[Level::ERROR.primary_title(title).element(source)])
+}
+
+/// The same without a title, for a report that says around it what it is about.
+pub fn excerpt(path: &Path, text: &str, location: Location, label: &str) -> String {
+    let shown = path.display().to_string();
+    let span = byte_span(text, location);
+    let source = Snippet::source(text).path(shown.as_str()).annotation(AnnotationKind::Primary.span(span).label(label));
+    Renderer::plain().render(&[Group::with_level(Level::NOTE).element(source)])
 }
 
 /// The bytes of the value at `location`, cut at the end of its first line.

@@ -5,9 +5,12 @@
 use std::io::Write;
 use std::path::Path;
 
+use anyhow::Context;
+
 pub use self::book::{book_build, book_preprocess, book_router, book_serve};
 pub use self::lab::{lab_list, lab_run, lab_verify};
-use crate::{Cluster, Workbook};
+use crate::format::Library;
+use crate::{Cluster, Workbook, grade, yaml};
 
 mod book;
 mod lab;
@@ -39,19 +42,6 @@ impl Outcome {
     }
 }
 
-/// Resolves at Ctrl-C, or when we are asked to end: whoever waits for it then undoes what was done.
-async fn interrupted() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
-}
-
 /// `podlab check EXERCISE [FILE]`: grades a learner's file; without one, the exercise's answer file in the current folder.
 ///
 /// # Errors
@@ -66,6 +56,29 @@ pub async fn check(
     options: RunOptions,
     out: &mut (dyn Write + Send),
 ) -> anyhow::Result<Outcome> {
-    let _ = (workbook, exercise, file, cluster, options, out);
-    anyhow::bail!("not built yet")
+    let library = Library::load(&workbook.labs())?;
+    let exercise = library.exercise(exercise)?;
+    let file = file.unwrap_or_else(|| Path::new(&exercise.answer));
+    let answer = yaml::read(file)
+        .with_context(|| format!("begin with the starter: cp {} {}", exercise.starter.display(), exercise.answer))?;
+    writeln!(out, "{}: checking {} …", exercise.title, file.display())?;
+    out.flush()?;
+    let grade = grade::grade(exercise, file, &answer, cluster).await;
+    let mut text = Vec::new();
+    grade::report(&grade, options.colour, &mut text)?;
+    out.write_all(&text)?;
+    Ok(grade.outcome())
+}
+
+/// Resolves at Ctrl-C, or when we are asked to end: whoever waits for it then undoes what was done.
+pub(crate) async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
 }

@@ -16,7 +16,7 @@ mod lab;
 mod library;
 mod span;
 
-pub use exercise::{Check, Diagnosis, Exercise, Hints, Observe, WrongAnswer};
+pub use exercise::{Check, Diagnosis, Exercise, Hints, Http, Observe, WrongAnswer};
 pub use lab::{Background, Command, Lab, Need, Step, StopBackground, Wait};
 pub use library::{Library, LibraryError};
 pub use span::Span;

@@ -143,7 +143,7 @@ impl Running {
     }
 
     /// Reads to the end, and waits for the process.
-    pub(super) async fn finish(&mut self, by: Instant, live: &mut Live<'_>) -> Result<Transcript, ProcessError> {
+    pub(crate) async fn finish(&mut self, by: Instant, live: &mut Live<'_>) -> Result<Transcript, ProcessError> {
         let ended = timeout_at(by, async {
             while self.take(live).await? {}
             self.child.wait().await.map_err(ProcessError::Wait)

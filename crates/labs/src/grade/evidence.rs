@@ -1,0 +1,67 @@
+//! What the cluster reported: the Pods and Events of a namespace, and the lines that are shown of them.
+
+use k8s_openapi::api::core::v1::{Event, Pod};
+use k8s_openapi::jiff::Timestamp;
+use podlab_client::{Client, Error, ListOptions};
+use serde_json::{Value, json};
+
+use crate::api::as_json;
+
+/// The most events that are shown as evidence.
+const SHOWN: usize = 8;
+
+/// The Pods and Events of a namespace at one time.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    pub(super) pods: Vec<Pod>,
+    pub(super) events: Vec<Event>,
+}
+
+impl Seen {
+    /// Looks. Pods are ordered by name, events by time.
+    pub(super) async fn look(client: &Client, namespace: &str) -> Result<Seen, Error> {
+        let everything = ListOptions::default();
+        let pods = client.list::<Pod>(namespace, &everything).await?.items;
+        let mut events = client.list::<Event>(namespace, &everything).await?.items;
+        events.sort_by_key(|event| (time(event), revision(event)));
+        Ok(Seen { pods, events })
+    }
+
+    /// As expressions see it.
+    pub(super) fn variables(&self) -> (Value, Value) {
+        (
+            json!(self.pods.iter().map(as_json).collect::<Vec<_>>()),
+            json!(self.events.iter().map(as_json).collect::<Vec<_>>()),
+        )
+    }
+
+    /// The last events, a line each, with the time since the first of all.
+    pub(super) fn lines(&self) -> Vec<String> {
+        let first = self.events.iter().find_map(time);
+        let line = |event: &Event| {
+            let after = match (first, time(event)) {
+                (Some(first), Some(then)) => (then.as_second() - first.as_second()).max(0),
+                _ => 0,
+            };
+            let kind = event.type_.as_deref().unwrap_or("Normal");
+            let reason = event.reason.as_deref().unwrap_or_default();
+            let count = match event.count {
+                Some(count) if count > 1 => format!(" (x{count})"),
+                _ => String::new(),
+            };
+            format!("+{after}s  {kind}  {reason}{count}  {}", event.message.as_deref().unwrap_or_default().trim())
+        };
+        self.events.iter().skip(self.events.len().saturating_sub(SHOWN)).map(line).collect()
+    }
+}
+
+/// When an event happened; the API has three places for it.
+fn time(event: &Event) -> Option<Timestamp> {
+    let last = event.last_timestamp.as_ref().or(event.first_timestamp.as_ref()).map(|time| time.0);
+    last.or_else(|| event.event_time.as_ref().map(|time| time.0))
+}
+
+/// Orders the events of one second.
+fn revision(event: &Event) -> u64 {
+    event.metadata.resource_version.as_deref().and_then(|revision| revision.parse().ok()).unwrap_or(0)
+}
