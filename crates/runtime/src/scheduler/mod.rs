@@ -31,7 +31,6 @@
 //! A score is one file in `scores/`: one function that rates all nodes which passed the filters, each from 0 to
 //! [`scores::MAX`]; add it to [`scores::ALL`] with its weight. Nothing else has to change.
 
-mod amount;
 pub mod diagnosis;
 pub mod filters;
 pub mod queue;

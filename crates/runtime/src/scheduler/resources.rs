@@ -8,8 +8,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-
-use super::amount::Amount;
+use podlab_api::quantity::Quantity as Amount;
 
 /// What a container without requests is taken to need when nodes are compared, so that a hundred such Pods do not pile
 /// up on one node: a tenth of a CPU, 200 MB.
@@ -36,7 +35,7 @@ impl Resources {
         let mut resources = Resources::default();
         for (name, quantity) in list.into_iter().flatten() {
             // The server refuses what is no quantity, so nothing is lost here but what cannot be there.
-            let Some(amount) = Amount::parse(&quantity.0) else { continue };
+            let Ok(amount) = Amount::parse(&quantity.0) else { continue };
             match name.as_str() {
                 "cpu" => resources.milli_cpu = amount.milli_value(),
                 "memory" => resources.memory = amount.value(),

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim, Pod, PodSpec, Taint};
 use k8s_openapi::api::storage::v1::StorageClass;
+use podlab_api::quantity::Quantity;
 
-use super::amount::Amount;
 use super::resources::Resources;
 use super::selector::Labels;
 
@@ -142,8 +142,8 @@ impl NodeInfo {
         let allocatable = status.and_then(|status| status.allocatable.as_ref().or(status.capacity.as_ref()));
         let max_pods = allocatable
             .and_then(|list| list.get("pods"))
-            .and_then(|quantity| Amount::parse(&quantity.0))
-            .map_or(0, Amount::value);
+            .and_then(|quantity| Quantity::parse(&quantity.0).ok())
+            .map_or(0, |quantity| quantity.value());
         let images = status
             .and_then(|status| status.images.as_ref())
             .into_iter()
