@@ -20,6 +20,10 @@ impl Digest {
         Digest(Sha256::digest(bytes).into())
     }
 
+    pub(crate) fn from_hash(hash: Sha256) -> Digest {
+        Digest(hash.finalize().into())
+    }
+
     /// The digits alone, as files are named.
     pub fn hex(&self) -> String {
         use fmt::Write as _;

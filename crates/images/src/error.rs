@@ -3,7 +3,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::digest::Digest;
 use crate::reference::InvalidReference;
+use crate::unpack::UnpackError;
 
 /// Why an image cannot be had. The texts of [`ImageError::Reference`] are the ones the kubelet shows in a Pod's status.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +25,22 @@ pub enum ImageError {
     /// A file of the store does not hold what its name or the format says.
     #[error("{path}: {problem}")]
     Corrupt { path: PathBuf, problem: String },
+
+    /// A layer is hostile or broken.
+    #[error("layer {layer}: {error}")]
+    Unpack {
+        layer: Digest,
+        #[source]
+        error: UnpackError,
+    },
+
+    /// An archive holds no image, or not a whole one.
+    #[error("not an image archive: {0}")]
+    Archive(String),
+
+    /// Something arrived that is larger than anything may be.
+    #[error("{what} is larger than {limit} bytes")]
+    TooLarge { what: String, limit: u64 },
 
     /// The operating system refused a step.
     #[error("{action} {path}: {source}")]

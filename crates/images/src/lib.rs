@@ -22,12 +22,17 @@
 //! Everything appears under its final name by one `rename`, whole or not at all, so any number of processes may open
 //! one store at the same time.
 
+mod archive;
 pub mod builtin;
 mod config;
 mod digest;
 mod error;
+mod layout;
+mod manifest;
 mod reference;
 mod store;
+mod stored;
+pub mod unpack;
 
 pub use config::{ImageConfig, ImageRecord};
 pub use digest::{Digest, InvalidDigest};

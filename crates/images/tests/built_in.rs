@@ -1,4 +1,5 @@
 //! A fresh store holds the images that the texts use.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
