@@ -31,6 +31,7 @@ use crate::error::{During, Refusal};
 pub(crate) use devices::fill_dev;
 pub(crate) use kernel::mount_cgroups;
 pub use mount::Mount;
+pub use overlay::mount_layers;
 use root::Root;
 pub use volumes::BindMount;
 

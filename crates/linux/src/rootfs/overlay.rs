@@ -1,5 +1,7 @@
 //! The image under the container's own changes: overlayfs (Linux Documentation/filesystems/overlayfs.rst).
 
+use std::path::{Path, PathBuf};
+
 use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::mount::MountFlags;
@@ -26,12 +28,26 @@ pub(super) fn mount(spec: &RootFs<'_>) -> Result<Root, Refusal> {
         // Without the right to write `trusted.` attributes, overlayfs keeps its notes in `user.` ones.
         options.push_str(",userxattr");
     }
-    if options.len() > OPTIONS_LIMIT {
-        return Err(Errno::TOOBIG).during("mount overlay of", format_args!("{} layers", layers.len()));
-    }
-    let options =
-        std::ffi::CString::new(options).map_err(|_| Errno::INVAL).during("mount overlay on", root.display())?;
-    rustix::mount::mount("overlay", &root, "overlay", MountFlags::NODEV, &*options)
-        .during("mount overlay on", root.display())?;
+    mount_with(options, &root)?;
     Root::open(&root)
+}
+
+/// Shows two or more layers over each other at `target`. Without a directory for changes, nothing can be changed.
+pub fn mount_layers(layers: &[PathBuf], target: &Path) -> Result<(), Refusal> {
+    mount_with(format!("lowerdir={}", join(layers)), target)
+}
+
+fn join(layers: &[PathBuf]) -> String {
+    layers.iter().map(|layer| layer.to_string_lossy()).collect::<Vec<_>>().join(":")
+}
+
+fn mount_with(options: String, target: &Path) -> Result<(), Refusal> {
+    let mount = || {
+        if options.len() > OPTIONS_LIMIT {
+            return Err(Errno::TOOBIG);
+        }
+        let options = std::ffi::CString::new(options).map_err(|_| Errno::INVAL)?;
+        rustix::mount::mount("overlay", target, "overlay", MountFlags::NODEV, &*options)
+    };
+    mount().during("mount overlay on", target.display())
 }

@@ -3,6 +3,8 @@
 //! Two implementations exist: `linux` talks to the node's init and to the Pod supervisors, `simulated` plays Pods
 //! whose containers are little programs of data.
 
+pub mod linux;
+
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::Duration;

@@ -1,0 +1,190 @@
+//! The real node: namespaces, cgroups and processes, by way of the node's init and the Pods' supervisors.
+//!
+//! This adapter holds nothing that a killed kubelet would miss. What there is, is asked of the supervisors; what there
+//! was, is read from the Pods' directories.
+
+mod containers;
+mod conversation;
+mod events;
+mod exec;
+mod facts;
+mod pods;
+mod probe;
+mod projection;
+mod streams;
+mod usage;
+mod volumes;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use podlab_images::Store;
+use podlab_linux::node::KubeletConfig;
+use podlab_linux::paths::PodDirectory;
+use tokio::sync::mpsc;
+
+use super::{
+    Backend, BackendError, Collected, ContainerConfig, ContainerId, Event, ExecConfig, Image, ImageError, NetworkCheck,
+    NodeFacts, PodConfig, PodState, PodUid, PodUsage, ProbeOutcome, Stream, Streams, Volume,
+};
+
+/// A node of real Linux. Cheap to clone.
+#[derive(Clone)]
+pub struct Linux {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    config: KubeletConfig,
+    store: Store,
+    facts: NodeFacts,
+    /// Where events go: the receiver of the latest call of [`Backend::events`].
+    events: Mutex<Option<mpsc::Sender<Event>>>,
+}
+
+impl Linux {
+    /// The node that this process (a kubelet) is on. To be called in the node's namespaces.
+    pub fn new(config: KubeletConfig) -> Result<Self, podlab_images::ImageError> {
+        let store = Store::open(&config.images, Path::new("/proc/self/exe"))?;
+        let facts = facts::read(&config);
+        Ok(Self { inner: Arc::new(Inner { config, store, facts, events: Mutex::new(None) }) })
+    }
+
+    fn directory(&self, uid: &PodUid) -> PodDirectory {
+        PodDirectory::new(&self.inner.config.pods, uid)
+    }
+}
+
+/// Runs what waits for the disk away from the threads that must not wait.
+async fn on_disk<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        // It was not cancelled (nobody can), so it panicked: so do we.
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+impl Backend for Linux {
+    fn facts(&self) -> NodeFacts {
+        self.inner.facts.clone()
+    }
+
+    async fn pods(&self) -> Result<Vec<PodState>, BackendError> {
+        self.list_pods().await
+    }
+
+    fn events(&self) -> mpsc::Receiver<Event> {
+        self.watch_everything()
+    }
+
+    async fn create_pod(&self, pod: &PodConfig) -> Result<PodState, BackendError> {
+        self.make_pod(pod).await
+    }
+
+    async fn stop_pod(&self, uid: &PodUid) -> Result<(), BackendError> {
+        self.kill_pod(uid).await
+    }
+
+    async fn remove_pod(&self, uid: &PodUid) -> Result<(), BackendError> {
+        self.kill_pod(uid).await?;
+        let (directory, pod) = (self.directory(uid), uid.clone());
+        on_disk(move || pods::remove_directory(&directory)).await.map_err(|source| BackendError::Io {
+            pod,
+            what: "removing the directory",
+            source,
+        })
+    }
+
+    async fn set_up_volume(&self, uid: &PodUid, volume: &Volume) -> Result<(), BackendError> {
+        let (directory, volume, store) = (self.directory(uid), volume.clone(), self.inner.store.clone());
+        on_disk(move || volumes::set_up(&directory, &volume, &store)).await
+    }
+
+    async fn image(&self, reference: &str) -> Result<Option<Image>, BackendError> {
+        let found = self.inner.store.resolve(reference);
+        Ok(found.map_err(|error| image_error(reference, &error))?.map(|record| containers::describe_image(&record)))
+    }
+
+    async fn pull(&self, reference: &str) -> Result<Image, BackendError> {
+        if let Some(image) = self.image(reference).await? {
+            return Ok(image);
+        }
+        let full: podlab_images::Reference =
+            reference.parse().map_err(|_| BackendError::Image(ImageError::InvalidName(reference.to_owned())))?;
+        Err(BackendError::Image(ImageError::Pull(format!(
+            "rpc error: code = NotFound desc = failed to pull and unpack image \"{full}\": \
+             failed to resolve reference \"{full}\": {full}: not found"
+        ))))
+    }
+
+    async fn start_container(&self, uid: &PodUid, container: &ContainerConfig) -> Result<ContainerId, BackendError> {
+        self.start(uid, container).await
+    }
+
+    async fn signal(&self, uid: &PodUid, container: &ContainerId, signal: i32) -> Result<(), BackendError> {
+        self.send_signal(uid, container, signal).await
+    }
+
+    async fn remove_container(&self, uid: &PodUid, container: &ContainerId) -> Result<(), BackendError> {
+        self.forget_container(uid, container).await
+    }
+
+    async fn exec_collect(
+        &self,
+        uid: &PodUid,
+        container: &ContainerId,
+        command: &[String],
+        timeout: Duration,
+        limit: usize,
+    ) -> Result<Collected, BackendError> {
+        self.collect(uid, container, command, timeout, limit).await
+    }
+
+    async fn exec(
+        &self,
+        uid: &PodUid,
+        container: &ContainerId,
+        exec: ExecConfig,
+        streams: Streams,
+    ) -> Result<i32, BackendError> {
+        self.run_exec(uid, container, exec, streams).await
+    }
+
+    async fn attach(&self, uid: &PodUid, container: &ContainerId, streams: Streams) -> Result<(), BackendError> {
+        self.run_attach(uid, container, streams).await
+    }
+
+    async fn connect(&self, uid: &PodUid, port: u16) -> Result<Box<dyn Stream>, BackendError> {
+        self.connect_inside(uid, port).await
+    }
+
+    async fn probe(&self, uid: &PodUid, check: &NetworkCheck, timeout: Duration) -> ProbeOutcome {
+        match podlab_linux::supervisor::record::PodRecord::read(&self.directory(uid)) {
+            Some(record) => probe::attempt(&self.address_of(&record), check, timeout).await,
+            None => ProbeOutcome::Failure(format!("pod {uid} is not on this node")),
+        }
+    }
+
+    async fn usage(&self) -> Result<Vec<PodUsage>, BackendError> {
+        let inner = self.inner.clone();
+        Ok(on_disk(move || usage::read(&inner.config)).await)
+    }
+
+    async fn log(&self, uid: &PodUid, container: &str, attempt: u32) -> Result<tokio::fs::File, BackendError> {
+        let opened = tokio::fs::File::open(self.directory(uid).log(container, attempt)).await;
+        opened.map_err(|source| match source.kind() {
+            std::io::ErrorKind::NotFound => {
+                BackendError::NoSuchContainer { pod: uid.clone(), container: container.to_owned() }
+            }
+            _ => BackendError::Io { pod: uid.clone(), what: "opening a log", source },
+        })
+    }
+}
+
+fn image_error(reference: &str, error: &podlab_images::ImageError) -> BackendError {
+    BackendError::Image(match error {
+        podlab_images::ImageError::Reference(_) => ImageError::InvalidName(reference.to_owned()),
+        other => ImageError::Pull(other.to_string()),
+    })
+}
