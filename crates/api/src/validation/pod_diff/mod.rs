@@ -272,7 +272,7 @@ mod tests {
         let selector = "- \tNodeSelector:                 nil,\n\
                         + \tNodeSelector:                 map[string]string{\"disk\": \"ssd\"},\n";
         assert!(text.contains(selector), "{text}");
-        let context = "  \tSecurityContext: &core.PodSecurityContext{\n- \t\tHostNetwork:           false,\n";
+        let context = "  \tSecurityContext: &core.PodSecurityContext{\n- \t\tHostNetwork: false,\n";
         assert!(text.contains(context), "{text}");
     }
 }
