@@ -139,7 +139,7 @@ fn metrics() -> Map<String, Value> {
         format!("{PACKAGE}.ContainerMetrics"),
         json!({"type": "object", "required": ["name", "usage"], "properties": {"name": text, "usage": usage}}),
     );
-    schemas.insert(format!("{PACKAGE}.NodeMetrics"), sample(("usage", usage.clone())));
+    schemas.insert(format!("{PACKAGE}.NodeMetrics"), sample(("usage", usage)));
     schemas
         .insert(format!("{PACKAGE}.PodMetrics"), sample(("containers", items(&format!("{PACKAGE}.ContainerMetrics")))));
     schemas

@@ -76,11 +76,9 @@ fn source(errors: &mut Vec<FieldError>, volume: &Value, path: &FieldPath) {
             continue;
         }
         match *kind {
-            "emptyDir" => {
-                if Quantity::from_json(&source["sizeLimit"]).is_some_and(|limit| limit.is_negative()) {
-                    let message = "SizeLimit field must be a valid resource quantity";
-                    errors.push(FieldError::forbidden(&path.child("sizeLimit"), message));
-                }
+            "emptyDir" if Quantity::from_json(&source["sizeLimit"]).is_some_and(|limit| limit.is_negative()) => {
+                let message = "SizeLimit field must be a valid resource quantity";
+                errors.push(FieldError::forbidden(&path.child("sizeLimit"), message));
             }
             "hostPath" => host_path(errors, source, &path),
             "nfs" => nfs(errors, source, &path),

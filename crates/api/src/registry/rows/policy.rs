@@ -23,10 +23,7 @@ pub(in crate::registry) const QUOTA_COLUMNS: &[Column] = &[
 pub(in crate::registry) fn quota(quota: &Value, now: Timestamp) -> Vec<Value> {
     let (mut requests, mut limits) = (Vec::new(), Vec::new());
     for (resource, hard) in entries(quota, &["status", "hard"]) {
-        let used = match at(quota, &["status", "used", resource]).as_str() {
-            Some(used) => used,
-            None => "0",
-        };
+        let used = at(quota, &["status", "used", resource]).as_str().unwrap_or("0");
         let cell = format!("{resource}: {used}/{}", hard.as_str().unwrap_or_default());
         if resource.starts_with("limits") { limits.push(cell) } else { requests.push(cell) }
     }
