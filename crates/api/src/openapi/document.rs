@@ -109,6 +109,7 @@ fn component(name: &str) -> Value {
     if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
         for (field, property) in properties {
             merging(go_name, field, property);
+            enumerated(go_name, field, property);
         }
     }
     schema
@@ -143,6 +144,14 @@ fn merging(go_name: &str, field: &str, property: &mut Value) {
     // Indexing a missing extension makes it null.
     if let Some(fields) = property.as_object_mut() {
         fields.retain(|_, value| !value.is_null());
+    }
+}
+
+/// The values that are allowed, of the field or of its items.
+fn enumerated(go_name: &str, field: &str, property: &mut Value) {
+    if let Some(values) = super::enums::values(go_name, field) {
+        let holder = if property["type"] == "array" { &mut property["items"] } else { property };
+        holder["enum"] = values.into();
     }
 }
 

@@ -1,6 +1,7 @@
 //! The OpenAPI v3 documents: what `kubectl explain` shows and what `kubectl apply` computes its patches from.
 
 mod document;
+mod enums;
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;

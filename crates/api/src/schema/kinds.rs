@@ -65,8 +65,33 @@ pub(super) fn components() -> Map<String, Value> {
     for name in LISTED {
         components.insert(format!("{name}List"), list(name));
     }
+    for (name, schema) in &mut components {
+        correct(name, schema);
+    }
     components
 }
+
+/// k8s-openapi calls fields required that its own types always have; the real documents do not.
+fn correct(name: &str, schema: &mut Value) {
+    let go_name = super::go_name(name);
+    let Some(required) = schema.get_mut("required").and_then(Value::as_array_mut) else { return };
+    required.retain(|field| {
+        let field = field.as_str().unwrap_or_default();
+        field != "metadata" && !OPTIONAL.contains(&format!("{go_name}.{field}").as_str())
+    });
+}
+
+/// Required for k8s-openapi, optional for Kubernetes.
+const OPTIONAL: &[&str] = &[
+    "ConfigMapEnvSource.name",
+    "ConfigMapKeySelector.name",
+    "ConfigMapProjection.name",
+    "ConfigMapVolumeSource.name",
+    "LocalObjectReference.name",
+    "SecretEnvSource.name",
+    "SecretKeySelector.name",
+    "SecretProjection.name",
+];
 
 /// Kinds that come in lists, whose schemas k8s-openapi does not derive.
 const LISTED: &[&str] = &[

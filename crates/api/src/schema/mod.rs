@@ -102,11 +102,10 @@ fn compile(name: &str, schema: &Value) -> ObjectType {
         let key = format!("{}.{field}", go_name(name));
         let shape = shape(schema);
         let pointer = shapes::POINTERS.contains(&key.as_str());
-        let always = required.contains(&field.as_str()) || shapes::ALWAYS.contains(&key.as_str());
-        fields.insert(
-            field.clone(),
-            Field { shape, always: always && !shapes::OMITTED.contains(&key.as_str()), pointer },
-        );
+        // Metadata is a struct upstream, so it is always there; the schemas do not require it (see kinds.rs).
+        let always =
+            required.contains(&field.as_str()) || field == "metadata" || shapes::ALWAYS.contains(&key.as_str());
+        fields.insert(field.clone(), Field { shape, always, pointer });
     }
     ObjectType { name: name.to_owned(), fields }
 }

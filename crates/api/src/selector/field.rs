@@ -51,7 +51,7 @@ impl FieldSelector {
         for Term { field, .. } in &self.terms {
             let known =
                 matches!(field.as_str(), "metadata.name") || resource.selectable_fields.contains(&field.as_str());
-            if !known && !(resource.namespaced && field == "metadata.namespace") {
+            if !(known || resource.namespaced && field == "metadata.namespace") {
                 let (group, version) = (resource.group, resource.version);
                 return Err(ApiError::BadRequest(format!(
                     "Unable to find {:?} that match label selector {labels:?}, field selector {:?}: \
