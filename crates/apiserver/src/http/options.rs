@@ -22,7 +22,7 @@ impl Filter {
             LabelSelector::parse(call.query.text("labelSelector").unwrap_or_default()).map_err(ApiError::BadRequest)?;
         let fields =
             FieldSelector::parse(call.query.text("fieldSelector").unwrap_or_default()).map_err(ApiError::BadRequest)?;
-        fields.check(target.resource, call.query.text("labelSelector").unwrap_or_default())?;
+        fields.check(target.resource)?;
         Ok(Self { target: target.clone(), labels, fields })
     }
 
