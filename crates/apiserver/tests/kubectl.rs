@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::path::Path;
+
 use support::Cluster;
 
 /// Example 5-1 of the texts.
@@ -24,21 +26,20 @@ fn answer(code: i32, stdout: &str, stderr: &str) -> String {
 }
 
 /// Commands in order, with what each has to print.
-async fn play(cluster: &Cluster, steps: &[(&str, i32, &str, &str)]) {
+async fn play(cluster: &Cluster, kubectl: &Path, steps: &[(&str, i32, &str, &str)]) {
     for (command, code, stdout, stderr) in steps {
-        assert_eq!(cluster.transcript(command).await, answer(*code, stdout, stderr), "$ kubectl {command}");
+        assert_eq!(cluster.transcript(kubectl, command).await, answer(*code, stdout, stderr), "$ kubectl {command}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_life_of_a_pod_object() {
-    if !support::have_kubectl() {
-        return;
-    }
+    let Some(kubectl) = support::kubectl() else { return };
     let cluster = Cluster::start().await;
     cluster.write("kuard-pod.yaml", KUARD);
     play(
         &cluster,
+        &kubectl,
         &[
             ("get pods", 0, "", "No resources found in default namespace.\n"),
             ("apply -f kuard-pod.yaml", 0, "pod/kuard created\n", ""),
@@ -72,9 +73,7 @@ async fn the_life_of_a_pod_object() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn manifests_that_are_refused() {
-    if !support::have_kubectl() {
-        return;
-    }
+    let Some(kubectl) = support::kubectl() else { return };
     let cluster = Cluster::start().await;
     cluster.write(
         "typo.yaml",
@@ -86,6 +85,7 @@ async fn manifests_that_are_refused() {
     );
     play(
         &cluster,
+        &kubectl,
         &[
             (
                 "apply -f typo.yaml",

@@ -17,16 +17,13 @@ async fn cluster() -> Cluster {
 
 /// Exit code, stdout, stderr.
 async fn run(cluster: &Cluster, program: &Path, arguments: &str, input: &str) -> (i32, String, String) {
-    let output = cluster.kubectl_with(program, arguments, input).await;
+    let output = cluster.kubectl(program, arguments, input).await;
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn commands_have_their_streams_and_their_exit_codes() {
-    if !support::have_kubectl() {
-        return;
-    }
     let cluster = cluster().await;
     for kubectl in support::kubectls() {
         let told = |arguments: &'static str, input: &'static str| run(&cluster, &kubectl, arguments, input);
@@ -55,11 +52,8 @@ async fn commands_have_their_streams_and_their_exit_codes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn logs_come_from_the_node() {
-    if !support::have_kubectl() {
-        return;
-    }
     let cluster = cluster().await;
-    let kubectl = support::kubectl();
+    let Some(kubectl) = support::kubectl() else { return };
     let (code, out, _) = run(&cluster, &kubectl, "logs p --tail=5", "").await;
     assert_eq!((code, out.as_str()), (0, "log of /containerLogs/default/p/a?tailLines=5\n"));
     let (code, _, err) = run(&cluster, &kubectl, "logs p --previous", "").await;
@@ -69,12 +63,9 @@ async fn logs_come_from_the_node() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unreachable_node_is_told_as_the_real_server_tells_it() {
-    if !support::have_kubectl() {
-        return;
-    }
     let cluster = Cluster::start().await;
     cluster.running_pod("p", &["a"]).await;
-    let kubectl = support::kubectl();
+    let Some(kubectl) = support::kubectl() else { return };
     let (code, _, err) = run(&cluster, &kubectl, "logs p", "").await;
     let text = "Error from server: Get \"https://n1:10250/containerLogs/default/p/a\": dial tcp n1:10250: connect: \
                 connection refused\n";
@@ -87,9 +78,6 @@ async fn an_unreachable_node_is_told_as_the_real_server_tells_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_are_forwarded() {
-    if !support::have_kubectl() {
-        return;
-    }
     let cluster = cluster().await;
     for kubectl in support::kubectls() {
         let mut child = cluster.command(&kubectl, "port-forward p :8080 --address 127.0.0.1").spawn().unwrap();
@@ -117,9 +105,6 @@ async fn connections_are_forwarded() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_connection_is_told() {
-    if !support::have_kubectl() {
-        return;
-    }
     let cluster = cluster().await;
     for kubectl in support::kubectls() {
         let mut child = cluster.command(&kubectl, "port-forward p :81 --address 127.0.0.1").spawn().unwrap();

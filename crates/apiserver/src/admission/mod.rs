@@ -10,6 +10,7 @@ mod pod;
 mod priority;
 mod quota;
 mod service_account;
+mod services;
 mod tolerations;
 
 use podlab_api::error::ApiError;
@@ -90,10 +91,21 @@ pub(crate) fn update(
     old: &Value,
     subresource: Option<&str>,
 ) -> Result<(), ApiError> {
+    if admission.is("", "services") {
+        services::keep(object, old);
+    }
     if admission.is("", "pods") && subresource != Some("status") {
         limits::check_pod(admission, object, Some(old))?;
     }
     Ok(())
+}
+
+/// Gives a valid new object what the cluster has to give: addresses and ports.
+///
+/// # Errors
+/// When what it asks for is taken.
+pub(crate) async fn allocate(admission: &Admission<'_>, object: &mut Value) -> Result<services::Allocation, ApiError> {
+    if admission.is("", "services") { services::allocate(admission, object).await } else { Ok(None) }
 }
 
 /// Charges the quotas of the namespace with a valid new object.

@@ -20,12 +20,12 @@ const QUOTAS: GroupResource = GroupResource { group: "", resource: "resourcequot
 /// Resources of containers that a quota can be about, beside `requests.` and `limits.` of them.
 const COMPUTE: [&str; 3] = ["cpu", "memory", "ephemeral-storage"];
 
-/// Locks of the namespaces that have quotas.
+/// Locks by name: of the namespaces that have quotas, and of what is given out cluster-wide.
 #[derive(Default)]
 pub(crate) struct Charging(Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>);
 
 impl Charging {
-    async fn lock(&self, namespace: &str) -> OwnedMutexGuard<()> {
+    pub(super) async fn lock(&self, namespace: &str) -> OwnedMutexGuard<()> {
         let lock = {
             let mut locks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             // Nobody waits for a lock that only this map holds.

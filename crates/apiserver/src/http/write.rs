@@ -99,6 +99,7 @@ async fn make(call: &Call, target: &Target, object: Value, dry_run: bool) -> Res
         if !errors.is_empty() {
             return Err(invalid(resource, &name, errors));
         }
+        let allocation = admission::allocate(&admission, &mut value).await?;
         let charge = admission::charge(&admission, &value).await?;
         let warnings = admission.warnings;
         if dry_run {
@@ -107,6 +108,7 @@ async fn make(call: &Call, target: &Target, object: Value, dry_run: bool) -> Res
         let key = Key::new(place(resource), target.namespace(), &name);
         match call.server.store().create(key, Draft::new(&value)).await {
             Ok(stored) => {
+                drop(allocation);
                 charge.settle(&call.server).await;
                 return Ok(Made { stored: Some(stored), value, warnings });
             }
@@ -245,6 +247,7 @@ impl Update {
             if same_but_version(&old, &new) {
                 return Ok(current);
             }
+            let allocation = admission::allocate(&admission, &mut new).await?;
             if self.dry_run {
                 return Ok(Arc::new(Draft::new(&new).at(current.revision)));
             }
@@ -253,6 +256,7 @@ impl Update {
             } else {
                 store.update(key.clone(), current.revision, Draft::new(&new)).await
             };
+            drop(allocation);
             match written {
                 Err(crate::store::WriteError::Conflict { .. }) if !pinned && attempt < UPDATE_ATTEMPTS => {}
                 written => return written.map_err(|error| write_error(resource, target.name(), error)),

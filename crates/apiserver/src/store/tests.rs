@@ -1,5 +1,8 @@
 //! The store as its users see it: in memory and in a file, the same.
 
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Stdio};
+
 use serde_json::json;
 
 use super::*;
@@ -137,4 +140,67 @@ async fn a_file_has_everything_when_it_is_opened_again() {
     let lost = store.watch(PODS, 201).err().unwrap();
     assert_eq!(lost, WindowLost { requested: 201, oldest: 202 });
     assert_eq!(store.create(pod("a", "p000"), draft("x", 0)).await.unwrap().revision, 203);
+}
+
+/// The folder that the child of the next test writes to.
+const CHILD: &str = "PODLAB_STORE_OF_THE_CHILD";
+
+#[tokio::test]
+async fn what_was_acknowledged_survives_a_kill() {
+    for round in 0..5 {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store");
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--ignored", "--exact", "store::tests::write_until_killed", "--nocapture"])
+            .env(CHILD, &path)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        // At another moment each time.
+        let mut acknowledged: Vec<String> =
+            lines.by_ref().filter(|line| line.starts_with("acknowledged ")).take(50 + round * 97).collect();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        // What the pipe still held was said before the end, too; the last line may be cut off.
+        acknowledged.extend(lines.filter(|line| line.ends_with('.')));
+        assert!(acknowledged.len() >= 50, "the child ended early: {acknowledged:?}");
+
+        let store = Store::open(&path, &[PODS]).unwrap();
+        for line in &acknowledged {
+            let words: Vec<&str> = line.trim_end_matches('.').split(' ').collect();
+            let [_, name, revision] = words[..] else { panic!("{line}") };
+            let object = store.get(&pod("a", name)).unwrap_or_else(|| panic!("{name} was acknowledged and is gone"));
+            let revision: u64 = revision.parse().unwrap();
+            assert!(object.revision >= revision, "{name} was at {revision} and is at {}", object.revision);
+            assert!(store.revision() >= revision);
+        }
+        // And it goes on where it was.
+        let next = store.create(pod("a", "after"), draft("after", 0)).await.unwrap();
+        assert_eq!(next.revision, store.revision());
+    }
+}
+
+/// Several writers at once, each telling what was acknowledged, until somebody ends them.
+#[tokio::test]
+#[ignore = "the child of what_was_acknowledged_survives_a_kill"]
+async fn write_until_killed() {
+    let store = Store::open(Path::new(&std::env::var_os(CHILD).unwrap()), &[PODS]).unwrap();
+    let writers = (0..8).map(|writer| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            for round in 0..10_000 {
+                let name = format!("w{writer}-{}", round % 50);
+                let object = match store.get(&pod("a", &name)) {
+                    Some(known) => store.update(pod("a", &name), known.revision, draft(&name, round)).await,
+                    None => store.create(pod("a", &name), draft(&name, round)).await,
+                };
+                let line = format!("acknowledged {name} {}.\n", object.unwrap().revision);
+                std::io::stdout().lock().write_all(line.as_bytes()).unwrap();
+            }
+        })
+    });
+    for writer in writers.collect::<Vec<_>>() {
+        writer.await.unwrap();
+    }
 }

@@ -97,13 +97,8 @@ impl Cluster {
         assert_eq!(code, 200, "{answer}");
     }
 
-    /// Runs kubectl against this cluster, in its folder.
-    pub async fn kubectl(&self, arguments: &str) -> Output {
-        self.kubectl_with(&kubectl(), arguments, "").await
-    }
-
-    /// The same with another kubectl, and with input.
-    pub async fn kubectl_with(&self, program: &std::path::Path, arguments: &str, input: &str) -> Output {
+    /// Runs a kubectl against this cluster, in its folder.
+    pub async fn kubectl(&self, program: &std::path::Path, arguments: &str, input: &str) -> Output {
         let mut child = self.command(program, arguments).stdin(std::process::Stdio::piped()).spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
         // A command that does not read its input ends without it.
@@ -130,8 +125,8 @@ impl Cluster {
     }
 
     /// What kubectl printed and how it ended, in the form of the reference's transcripts.
-    pub async fn transcript(&self, arguments: &str) -> String {
-        let output = self.kubectl(arguments).await;
+    pub async fn transcript(&self, program: &std::path::Path, arguments: &str) -> String {
+        let output = self.kubectl(program, arguments, "").await;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         format!(
             "# exit code: {}\n--- stdout ---\n{}--- stderr ---\n{}--- end ---\n",
@@ -148,25 +143,18 @@ impl Cluster {
     }
 }
 
-/// The kubectl under test: `PODLAB_KUBECTL`, else the one on the PATH.
-pub fn kubectl() -> PathBuf {
-    std::env::var_os("PODLAB_KUBECTL").map_or_else(|| "kubectl".into(), PathBuf::from)
+/// A kubectl, or a word that the test could not run.
+pub fn kubectl() -> Option<PathBuf> {
+    Some(podlab_testkit::Kubectl::any()?.program().to_owned())
 }
 
-/// The kubectls to try streams with: the one above, and `PODLAB_KUBECTL_1_30` and the like.
+/// One of every minor version that has to work, and older ones where there are some.
 pub fn kubectls() -> Vec<PathBuf> {
-    let versions = (27..=33).filter_map(|minor| std::env::var_os(format!("PODLAB_KUBECTL_1_{minor}")));
-    std::iter::once(kubectl()).chain(versions.map(PathBuf::from)).collect()
-}
-
-/// Whether there is a kubectl. Where everything has to run, a missing one is a failure.
-pub fn have_kubectl() -> bool {
-    let found = std::process::Command::new(kubectl()).args(["version", "--client"]).output().is_ok();
-    if !found {
-        assert!(std::env::var("CI").as_deref() != Ok("true"), "kubectl is missing, and under CI it has to be there");
-        eprintln!("could not run: there is no kubectl (set PODLAB_KUBECTL)");
-    }
-    found
+    let older =
+        ["1_27", "1_28", "1_29"].iter().filter_map(|version| std::env::var_os(format!("PODLAB_KUBECTL_{version}")));
+    let supported =
+        ["1.30", "1.31", "1.32", "1.33"].iter().filter_map(|version| podlab_testkit::Kubectl::find(version));
+    supported.map(|kubectl| kubectl.program().to_owned()).chain(older.map(PathBuf::from)).collect()
 }
 
 /// Splits words at blanks; single and double quotes hold them together.
