@@ -32,7 +32,7 @@ pub(crate) fn main(config: KubeletConfig) -> ExitCode {
 }
 
 async fn run(config: KubeletConfig) -> anyhow::Result<()> {
-    for line in &config.could_not {
+    for line in &config.cgroups.could_not {
         tracing::warn!("this host does not give the node {line}");
     }
     let socket = &config.kubelet_socket;
