@@ -37,12 +37,22 @@ struct Backend {
     terminating: bool,
 }
 
+/// Name, number and protocol of each port: what groups addresses.
+type PortKey = Vec<(String, i32, String)>;
+
+impl Backend {
+    fn port_key(&self) -> PortKey {
+        let text = |field: &Option<String>| field.clone().unwrap_or_default();
+        self.ports.iter().map(|(port, number)| (text(&port.name), *number, text(&port.protocol))).collect()
+    }
+}
+
 /// The Endpoints object that a Service should have.
 #[must_use]
 pub fn endpoints(service: &Service, pods: &[Arc<Pod>]) -> Endpoints {
     // Addresses with equal ports share a subset.
     type Addresses = (Vec<EndpointAddress>, Vec<EndpointAddress>);
-    let mut subsets: BTreeMap<Vec<(String, i32, String)>, (Vec<EndpointPort>, Addresses)> = BTreeMap::new();
+    let mut subsets: BTreeMap<PortKey, (Vec<EndpointPort>, Addresses)> = BTreeMap::new();
     for backend in backends(service, pods) {
         // A Pod that is ending is in slices only.
         if backend.terminating && !backend.ready {
@@ -58,17 +68,14 @@ pub fn endpoints(service: &Service, pods: &[Arc<Pod>]) -> Endpoints {
                 app_protocol: port.app_protocol.clone(),
             })
             .collect();
-        let key = ports
-            .iter()
-            .map(|port| (port.name.clone().unwrap_or_default(), port.port, port.protocol.clone().unwrap_or_default()))
-            .collect();
         let address = EndpointAddress {
             ip: backend.address.clone(),
             hostname: hostname(service, &backend.pod),
             node_name: node_of(&backend.pod).map(str::to_owned),
             target_ref: Some(target(&backend.pod)),
         };
-        let (_, (ready, not_ready)) = subsets.entry(key).or_insert_with(|| (ports, Addresses::default()));
+        let (_, (ready, not_ready)) =
+            subsets.entry(backend.port_key()).or_insert_with(|| (ports, Addresses::default()));
         if backend.ready { ready.push(address) } else { not_ready.push(address) }
     }
     let some = |mut addresses: Vec<EndpointAddress>| {
@@ -102,7 +109,7 @@ pub fn endpoints(service: &Service, pods: &[Arc<Pod>]) -> Endpoints {
 /// no address when there is none.
 #[must_use]
 pub fn slices(service: &Service, pods: &[Arc<Pod>]) -> Vec<EndpointSlice> {
-    let mut by_ports: BTreeMap<Vec<(String, i32, String)>, (Vec<SlicePort>, Vec<Endpoint>)> = BTreeMap::new();
+    let mut by_ports: BTreeMap<PortKey, (Vec<SlicePort>, Vec<Endpoint>)> = BTreeMap::new();
     for backend in backends(service, pods) {
         let ports: Vec<SlicePort> = backend
             .ports
@@ -114,14 +121,7 @@ pub fn slices(service: &Service, pods: &[Arc<Pod>]) -> Vec<EndpointSlice> {
                 app_protocol: port.app_protocol.clone(),
             })
             .collect();
-        let key = backend
-            .ports
-            .iter()
-            .map(|(port, number)| {
-                (port.name.clone().unwrap_or_default(), *number, port.protocol.clone().unwrap_or_default())
-            })
-            .collect();
-        by_ports.entry(key).or_insert_with(|| (ports, Vec::new())).1.push(Endpoint {
+        by_ports.entry(backend.port_key()).or_insert_with(|| (ports, Vec::new())).1.push(Endpoint {
             addresses: vec![backend.address.clone()],
             conditions: Some(EndpointConditions {
                 ready: Some(backend.ready),

@@ -13,12 +13,14 @@
 //! | [`node_lifecycle`] | a node that is not heard of is NotReady, and tainted |
 //! | [`taint_eviction`] | Pods leave it when they no longer tolerate that |
 //! | [`pod_gc`] | Pods end that nobody is left to end |
+//! | [`deployment`] | a Deployment's Pods are of its newest template |
 //! | [`replica_set`] | a ReplicaSet has as many Pods as it asks for |
 //! | [`endpoints`] | a Service's addresses are those of its Ready Pods |
 //! | [`garbage_collector`] | what an object owns goes with it |
 //! | [`event_ttl`] | events are forgotten after an hour |
 
 pub mod context;
+pub mod deployment;
 pub mod endpoints;
 pub mod event_ttl;
 pub mod garbage_collector;
@@ -65,6 +67,7 @@ pub async fn run<C: Clock>(config: Config, clock: Arc<C>) {
     loops.spawn(node_lifecycle::run(context.clone()));
     loops.spawn(taint_eviction::run(context.clone()));
     loops.spawn(pod_gc::run(context.clone()));
+    loops.spawn(deployment::run(context.clone()));
     loops.spawn(replica_set::run(context.clone()));
     loops.spawn(endpoints::run(context.clone()));
     loops.spawn(garbage_collector::run(context.clone()));

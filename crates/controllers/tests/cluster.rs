@@ -4,7 +4,7 @@ mod support;
 
 use std::time::Duration;
 
-use k8s_openapi::api::apps::v1::ReplicaSet;
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{ConfigMap, Endpoints, Namespace, Node, Pod, Secret, Service, ServiceAccount};
 use podlab_client::{DeleteOptions, Object, Patch};
 use serde_json::{Value, json};
@@ -216,4 +216,68 @@ async fn a_silent_node_is_not_ready_and_its_pods_leave_it_in_the_end() {
         cluster.event("kuard", "TaintManagerEviction").await.message.as_deref(),
         Some("Marking for deletion Pod default/kuard")
     );
+}
+
+#[tokio::test]
+async fn a_deployment_rolls_out_and_back() {
+    let cluster = Cluster::start().await;
+    cluster.usable().await;
+    let image = |image: &str| {
+        Patch::Strategic(json!({ "spec": { "template": { "spec": { "containers": [
+        { "name": "c", "image": image }] } } } }))
+    };
+    let mut object = replica_set(2);
+    object["spec"]["template"]["spec"]["containers"][0]["image"] = "web:1".into();
+    cluster.create::<Deployment>(object).await;
+    let (pods, sets) = (cluster.watch::<Pod>(), cluster.watch::<ReplicaSet>());
+    // The kubelet's part: whatever Pod there is becomes Ready.
+    let kubelet = cluster.client.clone();
+    let all = cluster.watch::<Pod>();
+    let ready = tokio::spawn(async move {
+        let mut changes = all.changes();
+        loop {
+            for change in changes.next().await {
+                let Some(pod) = change.new.filter(|pod| condition(pod, "Ready").is_none()) else { continue };
+                let patch = Patch::Strategic(json!({ "status": { "phase": "Running", "conditions": [
+                    { "type": "Ready", "status": "True", "lastTransitionTime": "2026-11-20T10:00:00Z" }] } }));
+                // It may be gone by now.
+                let _ = kubelet.patch::<Pod>("default", pod.name(), &patch, Some("status")).await;
+            }
+        }
+    });
+    let deployments = cluster.watch::<Deployment>();
+    let rolled_out = |revision: &'static str| {
+        until(&deployments, move |all| {
+            let status = all.first()?.status.as_ref()?;
+            let here = all.first()?.metadata.annotations.as_ref()?.get("deployment.kubernetes.io/revision")?;
+            (here == revision
+                && status.observed_generation == all.first()?.metadata.generation
+                && (status.replicas, status.updated_replicas, status.available_replicas) == (Some(2), Some(2), Some(2)))
+                .then_some(())
+        })
+    };
+    let images = || {
+        let images = pods.all();
+        let mut images: Vec<String> = images
+            .iter()
+            .filter(|pod| pod.metadata.deletion_timestamp.is_none())
+            .filter_map(|pod| pod.spec.as_ref()?.containers.first()?.image.clone())
+            .collect();
+        images.dedup();
+        images
+    };
+    rolled_out("1").await;
+    let message = cluster.event("web", "ScalingReplicaSet").await.message.unwrap_or_default();
+    assert!(message.starts_with("Scaled up replica set web-") && message.ends_with("from 0 to 2"), "{message}");
+
+    cluster.client.patch::<Deployment>("default", "web", &image("web:2"), None).await.expect("patched");
+    rolled_out("2").await;
+    until(&pods, |_| (images() == ["web:2"]).then_some(())).await;
+    assert_eq!(sets.len(), 2);
+
+    cluster.client.patch::<Deployment>("default", "web", &image("web:1"), None).await.expect("patched");
+    rolled_out("3").await;
+    until(&pods, |_| (images() == ["web:1"]).then_some(())).await;
+    assert_eq!(sets.len(), 2, "the old set is used again");
+    ready.abort();
 }

@@ -18,12 +18,12 @@ use tokio::sync::watch;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A clock that only [`Stepped::advance`] moves.
-pub struct Stepped {
+pub(crate) struct Stepped {
     elapsed: watch::Sender<Duration>,
 }
 
 impl Stepped {
-    pub fn advance(&self, by: Duration) {
+    pub(crate) fn advance(&self, by: Duration) {
         self.elapsed.send_modify(|elapsed| *elapsed += by);
     }
 }
@@ -48,15 +48,15 @@ impl Clock for Stepped {
 }
 
 /// A cluster without nodes.
-pub struct Cluster {
-    pub client: Client,
-    pub clock: Arc<Stepped>,
-    pub server: Server,
+pub(crate) struct Cluster {
+    pub(crate) client: Client,
+    pub(crate) clock: Arc<Stepped>,
+    pub(crate) server: Server,
     loops: tokio::task::JoinHandle<()>,
 }
 
 impl Cluster {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let clock = Arc::new(Stepped { elapsed: watch::Sender::new(Duration::ZERO) });
         let stamps = clock.clone();
         let server = Server::start(ServerConfig {
@@ -74,23 +74,23 @@ impl Cluster {
 
     /// Kills the control loops where they stand, and starts them again.
     #[allow(dead_code, reason = "not every test does")]
-    pub fn restart_loops(&mut self) {
+    pub(crate) fn restart_loops(&mut self) {
         self.loops.abort();
         self.loops = start_loops(&self.server, self.clock.clone());
     }
 
     /// A copy of a collection, to wait on.
-    pub fn watch<K: Object>(&self) -> Cache<K> {
+    pub(crate) fn watch<K: Object>(&self) -> Cache<K> {
         Cache::spawn(self.client.clone(), None, ListOptions::default(), Sleeper::wall())
     }
 
-    pub async fn create<K: Object>(&self, object: Value) -> K {
+    pub(crate) async fn create<K: Object>(&self, object: Value) -> K {
         let object: K = serde_json::from_value(object).expect("an object of its kind");
         self.client.create(&object).await.expect("created")
     }
 
     /// The message of the event about `object` with this reason; waits for it.
-    pub async fn event(&self, object: &str, reason: &str) -> Event {
+    pub(crate) async fn event(&self, object: &str, reason: &str) -> Event {
         let about = |event: &Event| {
             event.involved_object.name.as_deref() == Some(object) && event.reason.as_deref() == Some(reason)
         };
@@ -99,7 +99,7 @@ impl Cluster {
     }
 
     /// A node that is Ready.
-    pub async fn node(&self, name: &str, cpu: &str) {
+    pub(crate) async fn node(&self, name: &str, cpu: &str) {
         let node = serde_json::json!({
             "metadata": { "name": name, "labels": { "kubernetes.io/hostname": name } },
             "status": {
@@ -113,7 +113,7 @@ impl Cluster {
     }
 
     /// Waits until Pods can be created: until then there is no service account for them.
-    pub async fn usable(&self) {
+    pub(crate) async fn usable(&self) {
         let accounts = self.watch::<k8s_openapi::api::core::v1::ServiceAccount>();
         until(&accounts, |all| all.iter().any(|account| account.namespace() == Some("default")).then_some(())).await;
     }
@@ -136,7 +136,7 @@ fn start_loops(server: &Server, clock: Arc<Stepped>) -> tokio::task::JoinHandle<
 }
 
 /// Waits until `find` finds something among the objects.
-pub async fn until<K: Object, T>(cache: &Cache<K>, find: impl Fn(&[Arc<K>]) -> Option<T>) -> T {
+pub(crate) async fn until<K: Object, T>(cache: &Cache<K>, find: impl Fn(&[Arc<K>]) -> Option<T>) -> T {
     let mut version = cache.version();
     let wait = async {
         loop {
