@@ -101,10 +101,11 @@ fn compile(name: &str, schema: &Value) -> ObjectType {
     for (field, schema) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
         let key = format!("{}.{field}", go_name(name));
         let shape = shape(schema);
-        let pointer = shapes::POINTERS.contains(&key.as_str());
+        let pointer = shapes::POINTERS.binary_search(&key.as_str()).is_ok();
         // Metadata is a struct upstream, so it is always there; the schemas do not require it (see kinds.rs).
-        let always =
-            required.contains(&field.as_str()) || field == "metadata" || shapes::ALWAYS.contains(&key.as_str());
+        let always = required.contains(&field.as_str())
+            || field == "metadata"
+            || shapes::ALWAYS.binary_search(&key.as_str()).is_ok();
         fields.insert(field.clone(), Field { shape, always, pointer });
     }
     ObjectType { name: name.to_owned(), fields }
@@ -197,6 +198,24 @@ impl Shape {
             Self::Map(item) if **item == Self::Quantity => "v1.ResourceList".into(),
             Self::Map(item) => format!("map[string]{}", item.go_type()),
             Self::Object(name) => format!("v1.{}", go_name(name)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tables_of_shapes_are_sorted_and_name_real_fields() {
+        for table in [shapes::POINTERS, shapes::ALWAYS] {
+            assert!(table.windows(2).all(|pair| pair[0] < pair[1]));
+            for name in table {
+                let (kind, field) = name.split_once('.').unwrap();
+                let known =
+                    OBJECTS.values().any(|object| object.go_name() == kind && object.fields.contains_key(field));
+                assert!(known, "{name}");
+            }
         }
     }
 }
