@@ -117,7 +117,7 @@ pub(super) fn resources() -> Vec<Resource> {
             row: volume::claim,
             default: defaults::volume::claim,
             prepare: prepare::claim,
-            validate: validation::volume::claim,
+            validate: validation::persistent::claim,
             schema: "io.k8s.api.core.v1.PersistentVolumeClaim",
             ..TEMPLATE
         },
@@ -132,7 +132,7 @@ pub(super) fn resources() -> Vec<Resource> {
             row: volume::volume,
             default: defaults::volume::volume,
             prepare: prepare::volume,
-            validate: validation::volume::volume,
+            validate: validation::persistent::volume,
             schema: "io.k8s.api.core.v1.PersistentVolume",
             ..TEMPLATE
         },

@@ -15,7 +15,7 @@ pub(super) fn resources() -> Vec<Resource> {
         columns: volume::CLASS_COLUMNS,
         row: volume::class,
         default: defaults::volume::class,
-        validate: validation::volume::class,
+        validate: validation::persistent::class,
         schema: "io.k8s.api.storage.v1.StorageClass",
         ..TEMPLATE
     }]

@@ -3,16 +3,20 @@
 
 pub(crate) mod config;
 pub(crate) mod container;
+pub(crate) mod environment;
 pub(crate) mod event;
 pub(crate) mod metadata;
 pub mod names;
 pub(crate) mod node;
+pub(crate) mod persistent;
 pub(crate) mod pod;
 pub(crate) mod pod_diff;
 pub(crate) mod pod_update;
 pub(crate) mod policy;
 pub(crate) mod probe;
 pub(crate) mod resources;
+pub(crate) mod scheduling;
+pub(crate) mod selectors;
 pub(crate) mod service;
 pub(crate) mod volume;
 pub(crate) mod workload;

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::container::{self, Pod};
-use super::{invalid_name, metadata, names, one_of, pod_update, require, volume};
+use super::{invalid_name, metadata, names, one_of, pod_update, require, scheduling, volume};
 use crate::error::{FieldError, FieldPath};
 use crate::json::{at, list, text, truth};
 
@@ -59,10 +59,12 @@ pub(super) fn spec(spec: &Value, path: &FieldPath) -> Vec<FieldError> {
             found.push(FieldError::required(&path.child("imagePullSecrets").index(index).child("name"), ""));
         }
     }
-    affinity(found, at(spec, &["affinity"]), &path.child("affinity"));
+    scheduling::affinity(found, at(spec, &["affinity"]), &path.child("affinity"));
     dns_config(found, spec, path);
+    gates(found, spec, path);
+    scheduling::spread(found, list(spec, &["topologySpreadConstraints"]), &path.child("topologySpreadConstraints"));
     names_and_times(found, spec, path);
-    tolerations(found, list(spec, &["tolerations"]), &path.child("tolerations"));
+    scheduling::tolerations(found, list(spec, &["tolerations"]), &path.child("tolerations"));
     host_aliases(found, list(spec, &["hostAliases"]), &path.child("hostAliases"));
     let class = text(spec, &["priorityClassName"]);
     if !class.is_empty() {
@@ -97,7 +99,28 @@ fn security(errors: &mut Vec<FieldError>, spec: &Value, path: &FieldPath) {
     container::seccomp(errors, at(context, &["seccompProfile"]), &path.child("seccompProfile"));
 }
 
-/// `service account, node, deadline, host name`: single fields in upstream's order.
+/// Conditions that readiness waits for, and what holds scheduling back.
+fn gates(errors: &mut Vec<FieldError>, spec: &Value, path: &FieldPath) {
+    for (index, gate) in list(spec, &["readinessGates"]).iter().enumerate() {
+        let (path, kind) = (path.child("readinessGates").index(index), text(gate, &["conditionType"]));
+        invalid_name(errors, &path.child("conditionType"), kind, names::qualified_name(kind));
+    }
+    let mut seen: Vec<&str> = Vec::new();
+    for (index, gate) in list(spec, &["schedulingGates"]).iter().enumerate() {
+        let (path, name) = (path.child("schedulingGates").index(index), text(gate, &["name"]));
+        if name.is_empty() {
+            errors.push(FieldError::required(&path, ""));
+        } else {
+            invalid_name(errors, &path, name, names::qualified_name(name));
+        }
+        if seen.contains(&name) {
+            errors.push(FieldError::duplicate(&path, name));
+        }
+        seen.push(name);
+    }
+}
+
+/// Service account, node, deadline, host name: single fields in upstream's order.
 fn names_and_times(errors: &mut Vec<FieldError>, spec: &Value, path: &FieldPath) {
     for key in ["serviceAccountName", "nodeName"] {
         let name = text(spec, &[key]);
@@ -156,40 +179,6 @@ pub(super) fn address(errors: &mut Vec<FieldError>, text: &str, path: &FieldPath
     }
 }
 
-fn tolerations(errors: &mut Vec<FieldError>, tolerations: &[Value], path: &FieldPath) {
-    for (index, toleration) in tolerations.iter().enumerate() {
-        let path = path.index(index);
-        let part = |key: &str| text(toleration, &[key]);
-        let (key, operator, value, effect) = (part("key"), part("operator"), part("value"), part("effect"));
-        if !key.is_empty() {
-            invalid_name(errors, &path.child("key"), key, names::qualified_name(key));
-        } else if operator != "Exists" {
-            let message = "operator must be Exists when `key` is empty, which means \"match all values and all keys\"";
-            errors.push(FieldError::invalid(&path.child("operator"), operator, message));
-        }
-        if !toleration["tolerationSeconds"].is_null() && effect != "NoExecute" {
-            let message = "effect must be 'NoExecute' when `tolerationSeconds` is set";
-            errors.push(FieldError::invalid(&path.child("effect"), effect, message));
-        }
-        match operator {
-            "Equal" | "" => {
-                if let Some(problem) = names::label_value(value).first() {
-                    errors.push(FieldError::invalid(&path.child("operator"), value, problem.as_str()));
-                }
-            }
-            "Exists" if !value.is_empty() => {
-                let message = "value must be empty when `operator` is 'Exists'";
-                errors.push(FieldError::invalid(&path.child("operator"), toleration.clone(), message));
-            }
-            "Exists" => {}
-            _ => errors.push(FieldError::not_supported(&path.child("operator"), operator, &["Equal", "Exists"])),
-        }
-        if !effect.is_empty() {
-            one_of(errors, &path.child("effect"), effect, &["NoSchedule", "PreferNoSchedule", "NoExecute"]);
-        }
-    }
-}
-
 fn host_aliases(errors: &mut Vec<FieldError>, aliases: &[Value], path: &FieldPath) {
     for (index, alias) in aliases.iter().enumerate() {
         let path = path.index(index);
@@ -197,59 +186,5 @@ fn host_aliases(errors: &mut Vec<FieldError>, aliases: &[Value], path: &FieldPat
         for (index, name) in list(alias, &["hostnames"]).iter().filter_map(Value::as_str).enumerate() {
             invalid_name(errors, &path.child("hostnames").index(index), name, names::subdomain(name));
         }
-    }
-}
-
-fn affinity(errors: &mut Vec<FieldError>, affinity: &Value, path: &FieldPath) {
-    const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
-    const PREFERRED: &str = "preferredDuringSchedulingIgnoredDuringExecution";
-    let node = at(affinity, &["nodeAffinity"]);
-    let path = path.child("nodeAffinity");
-    if at(node, &[REQUIRED]).is_object() {
-        let path = path.child(REQUIRED).child("nodeSelectorTerms");
-        let terms = list(node, &[REQUIRED, "nodeSelectorTerms"]);
-        if terms.is_empty() {
-            errors.push(FieldError::required(&path, "must have at least one node selector term"));
-        }
-        for (index, term) in terms.iter().enumerate() {
-            node_term(errors, term, &path.index(index));
-        }
-    }
-    for (index, preference) in list(node, &[PREFERRED]).iter().enumerate() {
-        let path = path.child(PREFERRED).index(index);
-        let weight = preference["weight"].as_i64().unwrap_or_default();
-        if !(1..=100).contains(&weight) {
-            errors.push(FieldError::invalid(&path.child("weight"), weight, "must be in the range 1-100"));
-        }
-        node_term(errors, at(preference, &["preference"]), &path.child("preference"));
-    }
-}
-
-fn node_term(errors: &mut Vec<FieldError>, term: &Value, path: &FieldPath) {
-    for (index, requirement) in list(term, &["matchExpressions"]).iter().enumerate() {
-        let path = path.child("matchExpressions").index(index);
-        let values = list(requirement, &["values"]);
-        let operator = text(requirement, &["operator"]);
-        match operator {
-            "In" | "NotIn" if values.is_empty() => {
-                let message = "must be specified when `operator` is 'In' or 'NotIn'";
-                errors.push(FieldError::required(&path.child("values"), message));
-            }
-            "Exists" | "DoesNotExist" if !values.is_empty() => {
-                let message = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'";
-                errors.push(FieldError::forbidden(&path.child("values"), message));
-            }
-            "Gt" | "Lt" if values.len() != 1 => {
-                let message = "must be specified single value when `operator` is 'Lt' or 'Gt'";
-                errors.push(FieldError::required(&path.child("values"), message));
-            }
-            "In" | "NotIn" | "Exists" | "DoesNotExist" | "Gt" | "Lt" => {}
-            _ => {
-                let message = "not a valid selector operator";
-                errors.push(FieldError::invalid(&path.child("operator"), operator, message));
-            }
-        }
-        let key = text(requirement, &["key"]);
-        invalid_name(errors, &path.child("key"), key, names::qualified_name(key));
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{immutable, metadata, names, one_of, pod};
+use super::{immutable, metadata, names, one_of, pod, selectors};
 use crate::error::{FieldError, FieldPath};
 use crate::json::{at, entries, integer, list, text};
 use crate::selector::LabelSelector;
@@ -63,7 +63,7 @@ fn selector_stays(errors: &mut Vec<FieldError>, spec: &Value, old: Option<&Value
 fn selector_and_template(errors: &mut Vec<FieldError>, spec: &Value, path: &FieldPath) {
     let (selector, selector_path) = (at(spec, &["selector"]), path.child("selector"));
     let parsed = if selector.is_object() {
-        expressions(errors, selector, &selector_path);
+        selectors::check(errors, selector, &selector_path);
         if entries(selector, &["matchLabels"]).next().is_none() && list(selector, &["matchExpressions"]).is_empty() {
             let message = "empty selector is invalid for deployment";
             errors.push(FieldError::invalid(&selector_path, selector.clone(), message));
@@ -98,29 +98,6 @@ fn template(errors: &mut Vec<FieldError>, template: &Value, path: &FieldPath) {
     let metadata = path.child("metadata");
     errors.extend(metadata::labels(at(template, &["metadata", "labels"]), &metadata.child("labels")));
     errors.extend(pod::spec(at(template, &["spec"]), &path.child("spec")));
-}
-
-fn expressions(errors: &mut Vec<FieldError>, selector: &Value, path: &FieldPath) {
-    errors.extend(metadata::labels(at(selector, &["matchLabels"]), &path.child("matchLabels")));
-    for (index, expression) in list(selector, &["matchExpressions"]).iter().enumerate() {
-        let path = path.child("matchExpressions").index(index);
-        let values = list(expression, &["values"]);
-        match text(expression, &["operator"]) {
-            "In" | "NotIn" if values.is_empty() => {
-                let message = "must be specified when `operator` is 'In' or 'NotIn'";
-                errors.push(FieldError::required(&path.child("values"), message));
-            }
-            "Exists" | "DoesNotExist" if !values.is_empty() => {
-                let message = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'";
-                errors.push(FieldError::forbidden(&path.child("values"), message));
-            }
-            "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
-            other => {
-                let message = "not a valid selector operator";
-                errors.push(FieldError::invalid(&path.child("operator"), other, message));
-            }
-        }
-    }
 }
 
 fn strategy(errors: &mut Vec<FieldError>, strategy: &Value, path: &FieldPath) {
