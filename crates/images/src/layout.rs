@@ -32,6 +32,31 @@ pub(crate) struct Blob {
     pub(crate) size: u64,
 }
 
+/// A blob being written.
+pub(crate) struct BlobWriter {
+    file: tempfile::NamedTempFile,
+    hash: Sha256,
+    size: u64,
+}
+
+impl BlobWriter {
+    /// Bytes so far.
+    pub(crate) fn size(&self) -> u64 {
+        self.size
+    }
+
+    pub(crate) fn write(&mut self, piece: &[u8]) -> Result<(), ImageError> {
+        self.file.write_all(piece).map_err(ImageError::io("cannot write", self.file.path()))?;
+        self.hash.update(piece);
+        self.size += piece.len() as u64;
+        Ok(())
+    }
+
+    pub(crate) fn finish(self) -> Blob {
+        Blob { file: self.file, digest: Digest::from_hash(self.hash), size: self.size }
+    }
+}
+
 impl Layout {
     /// Opens the layout in `directory`; makes what is missing.
     pub(crate) fn open(directory: &Path) -> Result<Layout, ImageError> {
@@ -96,6 +121,11 @@ impl Layout {
     pub(crate) fn new_file(&self) -> Result<tempfile::NamedTempFile, ImageError> {
         let parent = self.temporary();
         tempfile::NamedTempFile::new_in(&parent).map_err(ImageError::io("cannot create a file in", &parent))
+    }
+
+    /// For a blob that arrives in pieces.
+    pub(crate) fn blob_writer(&self) -> Result<BlobWriter, ImageError> {
+        Ok(BlobWriter { file: self.new_file()?, hash: Sha256::new(), size: 0 })
     }
 
     /// Writes a blob, taking its digest on the way.

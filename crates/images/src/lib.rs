@@ -30,6 +30,7 @@ mod error;
 mod layout;
 mod manifest;
 mod reference;
+pub mod registry;
 mod store;
 mod stored;
 pub mod unpack;
