@@ -108,11 +108,12 @@ fn start(
     {
         decision.wake_at(until);
         // The status changes its word for it in between.
-        if let Some(held_up) = seen.memory.held_up.get(name) {
-            let word_changes = super::observed::later(held_up.since, super::status::ERROR_SHOWN);
-            if word_changes > now {
-                decision.wake_at(word_changes);
-            }
+        let failed_at = seen.memory.held_up.get(name).map(|held_up| held_up.since);
+        let ended_at = latest.and_then(|latest| latest.end.as_ref()).map(|end| end.exit.finished_at);
+        let word_changes =
+            failed_at.or(ended_at).map(|since| super::observed::later(since, super::status::ERROR_SHOWN));
+        if let Some(word_changes) = word_changes.filter(|time| *time > now) {
+            decision.wake_at(word_changes);
         }
         return;
     }

@@ -282,15 +282,10 @@ pub(super) async fn post_start<B: Backend, C: Clock>(
     match probes::run_hook(&*shared.backend, &uid, &id, container, hook, HOOK_PATIENCE).await {
         Ok(()) => Outcome::PostStarted(id, true),
         Err(text) => {
-            shared.event(
-                &pod,
-                Some(&name),
-                EventType::Warning,
-                "FailedPostStartHook",
-                &format!("PostStartHook failed: {text}"),
-            );
-            let killing = format!("FailedPostStartHook: container {name} will be killed");
-            shared.event(&pod, Some(&name), EventType::Normal, "Killing", &killing);
+            // The details stay on the node: a hook's output may hold what an event should not.
+            tracing::info!(container = %name, %text, "a postStart hook has failed");
+            shared.event(&pod, Some(&name), EventType::Warning, "FailedPostStartHook", "PostStartHook failed");
+            shared.event(&pod, Some(&name), EventType::Normal, "Killing", "FailedPostStartHook");
             Outcome::PostStarted(id, false)
         }
     }
@@ -312,8 +307,8 @@ pub(super) async fn stop<B: Backend, C: Clock>(
             let wanted = Duration::from_secs(u64::try_from(sleep.seconds).unwrap_or(0));
             shared.clock.sleep(wanted.min(grace)).await;
         } else if let Err(text) = probes::run_hook(&*shared.backend, &uid, &id, container, hook, grace).await {
-            let text = format!("PreStopHook failed: {text}");
-            shared.event(&pod, Some(&container.name), EventType::Warning, "FailedPreStopHook", &text);
+            tracing::info!(container = %container.name, %text, "a preStop hook has failed");
+            shared.event(&pod, Some(&container.name), EventType::Warning, "FailedPreStopHook", "PreStopHook failed");
         }
     }
     send(&shared, &uid, &id, signal.unwrap_or(SIGTERM)).await

@@ -395,7 +395,8 @@ impl<B: Backend, C: Clock> Worker<B, C> {
             let until =
                 self.seen.memory.waits_until(&BackOffKey::Restart(container.name.clone()), end.exit.finished_at);
             let restarts = spec::restarts(&self.pod, end.exit.code) && self.pod.metadata.deletion_timestamp.is_none();
-            if restarts && until.is_some_and(|until| until > now) {
+            let named = later(end.exit.finished_at, ERROR_SHOWN) <= now;
+            if restarts && named && until.is_some_and(|until| until > now) {
                 due.push((container.name.clone(), latest.id));
             }
         }
