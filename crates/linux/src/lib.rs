@@ -29,6 +29,7 @@ pub mod rootfs;
 pub mod seccomp;
 pub mod supervisor;
 mod syscalls;
+mod title;
 pub mod wire;
 
 pub use error::{During, Refusal, errno_text};

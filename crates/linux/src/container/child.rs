@@ -98,6 +98,7 @@ pub(crate) fn become_program(command: &Command<'_>) -> Result<Infallible, StartE
     }
 
     let identity = command.user.look_up()?;
+    own_streams(identity.user);
     identity.become_it()?;
     capabilities::limit(allowed)?;
     rustix::thread::set_no_new_privs(no_new_privileges)
@@ -164,6 +165,18 @@ fn become_stdio(stdin: BorrowedFd<'_>, stdout: BorrowedFd<'_>, stderr: BorrowedF
     rustix::stdio::dup2_stdout(&copies[1]).during("set", "standard output")?;
     rustix::stdio::dup2_stderr(&copies[2]).during("set", "standard error")?;
     Ok(())
+}
+
+/// Gives the streams to the container's user, who may want to open them again (`/dev/stdout`). Those that are shared
+/// with the node, as `/dev/null` is, are not ours to give: only pipes and terminals are.
+fn own_streams(user: u32) {
+    use rustix::fs::{FileType, Uid};
+    for stream in [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()] {
+        let kind = rustix::fs::fstat(stream).map(|status| FileType::from_raw_mode(status.st_mode));
+        if user != 0 && (kind == Ok(FileType::Fifo) || rustix::termios::isatty(stream)) {
+            let _ = rustix::fs::fchown(stream, Some(Uid::from_raw(user)), None);
+        }
+    }
 }
 
 /// Makes a terminal among the container's own (`/dev/pts`) and sends its master side to the supervisor.

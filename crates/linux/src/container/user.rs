@@ -100,6 +100,13 @@ impl Identity {
     /// Becomes this user. What root could do is lost, unless it is root.
     pub(crate) fn become_it(&self) -> Result<(), StartError> {
         let refused = |refusal: crate::error::Refusal| StartError::start(refusal);
+        for (kind, id, map) in [("user", self.user, "/proc/self/uid_map"), ("group", self.group, "/proc/self/gid_map")]
+        {
+            if !is_mapped(id, &read(map)) {
+                let why = "this cluster was started by an ordinary user and has no such id (see podlab doctor)";
+                return Err(StartError::start(format!("{kind} {id}: {why}")));
+            }
+        }
         let groups: Vec<Gid> = self.groups.iter().map(|id| Gid::from_raw(*id)).collect();
         match rustix::thread::set_thread_groups(&groups) {
             Ok(()) => {}
@@ -113,6 +120,20 @@ impl Identity {
         let user = Uid::from_raw(self.user);
         rustix::thread::set_thread_res_uid(user, user, user).during("setuid to", self.user).map_err(refused)
     }
+}
+
+/// Whether an id exists in a user namespace, by the text of its map (user_namespaces(7)): lines of first id inside,
+/// first id outside, how many. A file that cannot be read is no map.
+fn is_mapped(id: u32, map: &str) -> bool {
+    let ranges = map.lines().filter_map(|line| {
+        let mut numbers = line.split_whitespace().map(|number| number.parse::<u64>());
+        let (Some(Ok(first)), Some(Ok(_)), Some(Ok(count))) = (numbers.next(), numbers.next(), numbers.next()) else {
+            return None;
+        };
+        Some(first..first + count)
+    });
+    let mut ranges = ranges.peekable();
+    ranges.peek().is_none() || ranges.any(|range| range.contains(&u64::from(id)))
 }
 
 fn parse(text: &str) -> Option<u32> {
@@ -194,6 +215,14 @@ mod tests {
         assert_eq!(resolve(user), Ok((33, 33, vec![4, 33, 2000], "/var/www".to_owned())));
         let user = User { user: Some(1000), group: Some(3000), ..User::default() };
         assert_eq!(resolve(user), Ok((1000, 3000, vec![3000], "/".to_owned())));
+    }
+
+    #[test]
+    fn ids_of_a_user_namespace() {
+        let ranges = "         0       1000          1\n         1     100000      65536\n";
+        assert_eq!([0, 1, 65_536, 65_537].map(|id| is_mapped(id, ranges)), [true, true, true, false]);
+        assert!(!is_mapped(1, "0 65534 1\n"));
+        assert!(is_mapped(7, ""));
     }
 
     #[test]

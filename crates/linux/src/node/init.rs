@@ -45,7 +45,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// Runs a node until its plug is pulled. In the node's own mount, pid, net, uts and ipc namespaces.
 pub(crate) fn main(start: Start<'_>) -> i32 {
-    let _ = rustix::thread::set_name(c"node-init");
+    crate::title::set("node-init", &format!("podlab: init of {}", start.node.name));
     let plug = start.plug;
     match Init::set_up(start).and_then(|mut init| init.run(plug)) {
         Ok(()) => 0,

@@ -57,7 +57,7 @@ const CLIENT_LIMIT: usize = 256;
 /// Runs a Pod's supervisor. Returns when it can do its work no longer.
 pub(crate) fn main(pod: PodContext, listener: UnixListener) -> i32 {
     // Its name in `ps`; what Kubernetes calls the container that holds a Pod's namespaces.
-    let _ = rustix::thread::set_name(c"pause");
+    crate::title::set("pause", "/pause");
     let result = set_up::set_up(&pod).and_then(|()| Supervisor::new(pod, &listener));
     match result {
         Ok(mut supervisor) => {

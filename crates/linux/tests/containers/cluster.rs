@@ -22,11 +22,18 @@ pub(crate) fn possible() -> Result<(), String> {
 }
 
 /// Runs one scenario in a cluster of its own.
-pub(crate) fn test(name: &str) -> Result<(), String> {
+pub(crate) fn test(name: &str) -> Result<Outcome, String> {
     let cluster = Cluster::start(name)?;
     let result = cluster.run(name);
     let stopped = cluster.stop();
-    result.and(stopped)
+    result.and_then(|outcome| stopped.map(|()| outcome))
+}
+
+/// How a scenario that did not fail went.
+pub(crate) enum Outcome {
+    Passed,
+    /// The machine does not allow it, and why.
+    CouldNotCheck(String),
 }
 
 struct Cluster {
@@ -68,12 +75,15 @@ impl Cluster {
         }
     }
 
-    fn run(&self, name: &str) -> Result<(), String> {
+    fn run(&self, name: &str) -> Result<Outcome, String> {
         let path = self.directory.path().to_str().ok_or("directory name")?;
         let output =
             Command::new("/proc/self/exe").args(["internal", "scenario", path, name]).output().map_err(text)?;
         if output.status.success() {
-            return Ok(());
+            return Ok(Outcome::Passed);
+        }
+        if output.status.code() == Some(crate::scenarios::COULD_NOT_CHECK.into()) {
+            return Ok(Outcome::CouldNotCheck(String::from_utf8_lossy(&output.stdout).trim().to_owned()));
         }
         let log = fs::read_to_string(self.directory.path().join("log/kubelet-node1.log")).unwrap_or_default();
         Err(format!(
