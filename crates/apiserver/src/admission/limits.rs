@@ -108,7 +108,7 @@ fn check(resources: &Value, item: &Value, kind: &str) -> Vec<String> {
         let Some(least) = Quantity::from_json(&bound) else { continue };
         match (quantity("requests", &resource), quantity("limits", &resource)) {
             (None, _) => {
-                findings.push(format!("minimum {resource} usage per {kind} is {least}.  No request is specified"))
+                findings.push(format!("minimum {resource} usage per {kind} is {least}.  No request is specified"));
             }
             (Some(request), _) if request < least => {
                 findings.push(format!("minimum {resource} usage per {kind} is {least}, but request is {request}"));
@@ -125,7 +125,7 @@ fn check(resources: &Value, item: &Value, kind: &str) -> Vec<String> {
         let limit = if kind == "PersistentVolumeClaim" { "requests" } else { "limits" };
         match (quantity("requests", &resource), quantity(limit, &resource)) {
             (_, None) => {
-                findings.push(format!("maximum {resource} usage per {kind} is {most}.  No limit is specified"))
+                findings.push(format!("maximum {resource} usage per {kind} is {most}.  No limit is specified"));
             }
             (_, Some(limit)) if limit > most => {
                 findings.push(format!("maximum {resource} usage per {kind} is {most}, but limit is {limit}"));

@@ -98,24 +98,23 @@ pub(super) async fn charge(admission: &Admission<'_>, object: &Value) -> Result<
             must_specify(admission, object, &quota, &hard)?;
         }
         let used = used(server, namespace, &quota.value);
-        let mut over = Vec::new();
+        let [mut requested, mut in_use, mut limited] = [const { Vec::new() }; 3];
         for (name, asked) in &asked {
             let Some(hard) = hard.get(name.as_str()) else { continue };
             let used = Quantity::from_json(&used[name]).unwrap_or_else(|| Quantity::from_units(0));
             if !asked.is_zero() && used.plus(*asked) > *hard {
-                over.push((name, asked, used, hard));
+                requested.push(format!("{name}={asked}"));
+                in_use.push(format!("{name}={used}"));
+                limited.push(format!("{name}={hard}"));
             }
         }
-        if !over.is_empty() {
-            let list = |show: &dyn Fn(&(&String, &Quantity, Quantity, &Quantity)) -> String| {
-                over.iter().map(show).collect::<Vec<_>>().join(",")
-            };
+        if !requested.is_empty() {
             let message = format!(
                 "exceeded quota: {}, requested: {}, used: {}, limited: {}",
                 quota.name(),
-                list(&|(name, asked, _, _)| format!("{name}={asked}")),
-                list(&|(name, _, used, _)| format!("{name}={used}")),
-                list(&|(name, _, _, hard)| format!("{name}={hard}")),
+                requested.join(","),
+                in_use.join(","),
+                limited.join(","),
             );
             return Err(admission.forbidden(object, message));
         }
@@ -265,10 +264,10 @@ fn used(server: &Server, namespace: &str, quota: &Value) -> Value {
         total.insert(name, Quantity::from_units(0));
     }
     for resource in podlab_api::registry::all() {
-        let about = |name: &&str| about(name, resource.group, resource.plural);
+        let concerned = |name: &&str| about(name, resource.group, resource.plural);
         if !resource.namespaced
             || resource.storage != podlab_api::registry::Storage::Own
-            || !total.keys().any(|name| about(name))
+            || !total.keys().any(concerned)
         {
             continue;
         }

@@ -230,7 +230,10 @@ impl Update {
             same_namespace(target, &mut new)?;
             keep(&old, &mut new);
             (resource.default)(&mut new);
-            (resource.prepare)(&mut new, Some(&old), self.subresource);
+            // A binding is the server's own change: nobody else's words are in it, and it touches spec and status.
+            if self.subresource != Some("binding") {
+                (resource.prepare)(&mut new, Some(&old), self.subresource);
+            }
             let mut admission = Admission {
                 server: &call.server,
                 identity: &call.identity,

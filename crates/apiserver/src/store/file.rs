@@ -6,8 +6,12 @@ use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
 use super::{Change, ChangeKind, FIRST_REVISION, Key, Object, ObjectName};
 
-/// (group, resource, namespace, name) → (revision, where the resourceVersion stands, JSON).
-const OBJECTS: TableDefinition<'_, (&str, &str, &str, &str), (u64, u32, &[u8])> = TableDefinition::new("objects");
+/// Group, resource, namespace, name.
+type Place = (&'static str, &'static str, &'static str, &'static str);
+/// Revision, where the resourceVersion stands in the JSON, JSON.
+type Content = (u64, u32, &'static [u8]);
+
+const OBJECTS: TableDefinition<'_, Place, Content> = TableDefinition::new("objects");
 /// `revision` → the revision of the last write.
 const COUNTERS: TableDefinition<'_, &str, u64> = TableDefinition::new("counters");
 const REVISION: &str = "revision";

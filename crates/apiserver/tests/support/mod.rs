@@ -1,5 +1,5 @@
 //! A server in memory, and the real kubectl in front of it.
-#![allow(unreachable_pub, dead_code, reason = "every test file takes what it needs of this")]
+#![allow(unreachable_pub, dead_code, clippy::unwrap_used, reason = "every test file takes what it needs of this")]
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -7,6 +7,7 @@ use std::process::Output;
 use std::sync::Arc;
 
 pub mod node;
+pub mod raw;
 
 use podlab_apiserver::node::Dialing;
 use podlab_apiserver::{Body, Identity, NodeDialer, Pki, Server, ServerConfig, Storage};
@@ -18,6 +19,7 @@ pub struct Cluster {
     pub server: Server,
     pub address: SocketAddr,
     pub folder: tempfile::TempDir,
+    pub ca_certificate: String,
 }
 
 /// Nodes that cannot be reached.
@@ -46,7 +48,7 @@ impl Cluster {
         let address = server.listen_tls("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         pki.write_kubeconfig(&folder.path().join("kubeconfig"), &format!("https://{address}")).unwrap();
-        let cluster = Self { server, address, folder };
+        let cluster = Self { server, address, folder, ca_certificate: pki.ca_certificate };
         // What the controllers make in every namespace.
         let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}});
         cluster.post("/api/v1/namespaces/default/serviceaccounts", &account).await;
@@ -65,6 +67,22 @@ impl Cluster {
 
     pub async fn get(&self, path: &str) -> Value {
         self.request("GET", path, "", Vec::new()).await.1
+    }
+
+    /// The JSON of a GET that asks for a certain view.
+    pub async fn get_as(&self, path: &str, accept: &str) -> Value {
+        let request = http::Request::builder().uri(path).header("accept", accept).body(Body::empty()).unwrap();
+        let response = self.server.service(Identity::admin()).oneshot(request).await.unwrap();
+        let body = http_body_util::BodyExt::collect(response.into_body()).await.unwrap().to_bytes();
+        serde_json::from_slice(&body).unwrap_or_default()
+    }
+
+    /// The events of a watch.
+    pub async fn watch(&self, path: &str, accept: &str) -> Watch {
+        let request = http::Request::builder().uri(path).header("accept", accept).body(Body::empty()).unwrap();
+        let response = self.server.service(Identity::admin()).oneshot(request).await.unwrap();
+        assert_eq!(response.status(), 200);
+        Watch { body: response.into_body(), buffer: Vec::new() }
     }
 
     /// Creates an object that has to be accepted.
@@ -140,6 +158,28 @@ impl Cluster {
         let path = self.folder.path().join(name);
         std::fs::write(&path, text).unwrap();
         path
+    }
+}
+
+/// The lines of an endless answer.
+pub struct Watch {
+    body: Body,
+    buffer: Vec<u8>,
+}
+
+impl Watch {
+    /// The next event; None when the watch has ended.
+    pub async fn next(&mut self) -> Option<Value> {
+        loop {
+            if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.buffer.drain(..=end).collect();
+                return Some(serde_json::from_slice(&line).unwrap());
+            }
+            let deadline = std::time::Duration::from_secs(30);
+            let frame = tokio::time::timeout(deadline, http_body_util::BodyExt::frame(&mut self.body)).await;
+            let frame = frame.expect("the watch says nothing")?.unwrap();
+            self.buffer.extend_from_slice(&frame.into_data().unwrap());
+        }
     }
 }
 
