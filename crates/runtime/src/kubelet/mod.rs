@@ -170,8 +170,8 @@ impl<B: Backend, C: Clock> Workers<B, C> {
         let (old, new) = (uid(&change.old), uid(&change.new));
         // A Pod that was deleted and made anew under its name is another Pod.
         if let Some(old) = old.filter(|old| Some(old) != new.as_ref()) {
+            // Its worker goes on until nothing is left, and hears of it: the mailbox stays.
             self.send(&old, News::Gone).await;
-            self.mailboxes.remove(&old);
         }
         let (Some(uid), Some(pod)) = (new, change.new) else { return };
         if self.mailboxes.contains_key(&uid) {

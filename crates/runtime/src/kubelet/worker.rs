@@ -25,6 +25,9 @@ use crate::probes::{Kind, ProbeState, Timing};
 /// How long a configuration that cannot be met waits for its next try; a real kubelet tries with each sync.
 const CONFIG_RETRY: Duration = Duration::from_secs(10);
 
+/// SIGKILL cannot be refused, but a signal can be lost with its supervisor: how long until it is sent once more.
+const KILL_AGAIN: Duration = Duration::from_secs(2);
+
 /// How long until a report that did not reach the API server is tried again.
 const REPORT_RETRY: Duration = Duration::from_secs(1);
 
@@ -204,6 +207,9 @@ impl<B: Backend, C: Clock> Worker<B, C> {
                 }
                 Action::Stop { container, id, why } => self.stop(container, id, why, now),
                 Action::Kill { container: _, id } => {
+                    if let Some(memory) = self.seen.memory.running.get_mut(&id) {
+                        memory.kill_at = Some(later(now, KILL_AGAIN));
+                    }
                     let work = tasks::kill(Arc::clone(&self.shared), self.uid(), id.clone());
                     self.begin(Task::Kill(id), work);
                 }
