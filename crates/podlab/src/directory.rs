@@ -49,6 +49,16 @@ impl StateDirectory {
             let absolute = std::path::absolute(&path).map_err(|source| DirectoryError::Make { path, source })?;
             return Ok(Self(absolute));
         }
+        Self::usual(variable)
+    }
+
+    /// The place when nothing names another one.
+    ///
+    /// # Errors
+    ///
+    /// When there is no home directory either.
+    pub(crate) fn usual(variable: impl Fn(&str) -> Option<std::ffi::OsString>) -> Result<Self, DirectoryError> {
+        let set = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let state = set("XDG_STATE_HOME").filter(|path| path.is_absolute());
         let state = state.or_else(|| set("HOME").map(|home| home.join(".local/state")));
         state.map(|state| Self(state.join("podlab"))).ok_or(DirectoryError::NoHome)

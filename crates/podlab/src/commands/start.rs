@@ -34,14 +34,16 @@ pub(crate) fn run(context: &Context, arguments: &StartArguments) -> anyhow::Resu
         nodes: vec![this_machine_as_node("node1", 1)],
     };
     let command = context.command(&directory);
-    let say = move |report| print(report, &command);
+    // `podlab` in another shell has to find this cluster too.
+    let usual = StateDirectory::usual(|name| std::env::var_os(name)).is_ok_and(|usual| usual == directory);
+    let say = move |report| print(report, &command, usual);
     if arguments.detach { detach::start(&config, say) } else { Ok(machine::run(config, say)) }
 }
 
-fn print(report: Report, command: &str) {
+fn print(report: Report, command: &str, usual: bool) {
     match report {
         Report::Notice(text) => anstream::eprintln!("{text}"),
-        Report::Ready(summary) => print_summary(&summary, command),
+        Report::Ready(summary) => print_summary(&summary, command, usual),
         Report::Stopping => anstream::eprintln!("stopping"),
         Report::Stopped => anstream::eprintln!("stopped"),
         Report::Failed(text) => anstream::eprintln!("\x1b[1;31merror:\x1b[0m {text}"),
@@ -49,8 +51,8 @@ fn print(report: Report, command: &str) {
 }
 
 /// The lines a newcomer needs next. Those that start with `export` are made to be evaluated.
-fn print_summary(summary: &Summary, command: &str) {
-    let Summary { node, milliseconds, kubeconfig, bin, book, .. } = summary;
+fn print_summary(summary: &Summary, command: &str, usual: bool) {
+    let Summary { node, milliseconds, directory, kubeconfig, bin, book } = summary;
     let seconds = format!("{}.{:02}", milliseconds / 1000, milliseconds % 1000 / 10);
     anstream::println!("\x1b[1mPodlab runs.\x1b[0m Node {node} is Ready after {seconds} s.\n");
     if let Some(book) = book {
@@ -58,6 +60,9 @@ fn print_summary(summary: &Summary, command: &str) {
     }
     anstream::println!("In every shell that uses the cluster:\n");
     anstream::println!("export KUBECONFIG={}", quoted(kubeconfig));
+    if !usual {
+        anstream::println!("export PODLAB_DIR={}", quoted(directory));
+    }
     anstream::println!("export PATH={}:\"$PATH\"\n", quoted(bin));
     anstream::println!("Stop it with Ctrl-C here, or from any shell:  {command} stop");
 }

@@ -25,12 +25,12 @@ fn start_detached_prints_what_to_do_next_and_stop_ends_it() {
     podlab(&cluster, ["status"]).assert().success().stdout(contains("node1").and(contains("Ready")));
 
     // The printed lines are made to be evaluated.
-    let exports: String =
-        started.stdout.lines().filter(|line| line.starts_with("export")).map(|l| format!("{l}\n")).collect();
-    let shell = Command::new("sh").arg("-c").arg(format!("{exports}podlab kubeconfig")).output().unwrap();
-    let found = String::from_utf8_lossy(&shell.stdout);
+    let exports: Vec<_> = started.stdout.lines().filter(|line| line.starts_with("export ")).collect();
+    let script = format!("{}\npodlab kubeconfig; echo $KUBECONFIG", exports.join("\n"));
+    let shell = Command::new("sh").arg("-c").arg(script).env_remove("PODLAB_DIR").output().unwrap();
     assert!(shell.status.success(), "{}", String::from_utf8_lossy(&shell.stderr));
-    assert!(!found.is_empty());
+    let path = cluster.kubeconfig().display().to_string();
+    assert_eq!(String::from_utf8_lossy(&shell.stdout), format!("{path}\n{path}\n"));
     cluster.stop();
 }
 
