@@ -91,6 +91,7 @@ pub(crate) fn main(config: ControlPlaneConfig) -> ExitCode {
 
 async fn run(config: ControlPlaneConfig) -> anyhow::Result<()> {
     let unplugged = watch_plug();
+    let started = jiff::Timestamp::now();
     let directory = StateDirectory::at(config.directory.clone());
     let ports = Ports::remembered(&directory);
     let pki = Pki::open(&directory.pki())?;
@@ -106,7 +107,6 @@ async fn run(config: ControlPlaneConfig) -> anyhow::Result<()> {
     let url = format!("https://{address}");
     write_private(&directory.kubeconfig(), pki.kubeconfig(&url).as_bytes())?;
     let client = Client::from_service(server.service(Identity::admin()));
-    let before = readiness::Before::read(&client).await?;
     for node in &config.nodes {
         server.listen_unix(&directory.node_socket(node), Identity::node(node)).await?;
     }
@@ -119,7 +119,7 @@ async fn run(config: ControlPlaneConfig) -> anyhow::Result<()> {
     };
     say(&Message::Serving { server: url, api_port: address.port(), book });
 
-    let ready = tokio::spawn(readiness::watch(client, before, |node| say(&Message::Ready { node })));
+    let ready = tokio::spawn(readiness::watch(client, started, |node| say(&Message::Ready { node })));
     // A lost sender means that the thread is gone, which it is only at end of file.
     let _ = unplugged.await;
     tracing::info!("the plug was pulled");

@@ -1,89 +1,82 @@
 //! When a cluster is of use: a node is Ready, and the namespace `default` takes Pods.
 
-use std::collections::BTreeMap;
-
+use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Node, ServiceAccount};
 use podlab_client::sleeper::Sleeper;
 use podlab_client::{Cache, Client, ListOptions};
 
-/// The nodes as the store knew them before any kubelet could write: each name with its revision.
+/// Calls `ready` once a node is Ready and Pods can be created. `since` is when this control plane started.
 ///
-/// The store may say Ready from before a reboot.
-pub(super) struct Before {
-    revisions: BTreeMap<Option<String>, Option<String>>,
-    /// Seconds since the epoch; heartbeats have whole seconds.
-    since: i64,
-}
-
-impl Before {
-    /// # Errors
-    ///
-    /// When the nodes cannot be listed.
-    pub(super) async fn read(client: &Client) -> Result<Self, podlab_client::Error> {
-        let since = jiff::Timestamp::now().as_second();
-        let nodes = client.list::<Node>(None, &ListOptions::default()).await?.items;
-        let revisions = nodes.into_iter().map(|node| (node.metadata.name, node.metadata.resource_version)).collect();
-        Ok(Self { revisions, since })
-    }
-
-    /// Whether a kubelet of this life has said Ready: it renews its conditions when it starts.
-    fn is_ready_since(&self, node: &Node) -> bool {
-        let written = self.revisions.get(&node.metadata.name) != Some(&node.metadata.resource_version);
-        let conditions = node.status.as_ref().and_then(|status| status.conditions.as_ref());
-        written
-            && conditions.into_iter().flatten().any(|condition| {
-                let beat = condition.last_heartbeat_time.as_ref().map_or(i64::MIN, |time| time.0.as_second());
-                condition.type_ == "Ready" && condition.status == "True" && beat >= self.since
-            })
-    }
-}
-
-/// Calls `ready` once a node is Ready *now* and Pods can be created.
-pub(super) async fn watch(client: Client, before: Before, ready: impl FnOnce(String)) {
-    let nodes = Cache::<Node>::spawn(client.clone(), None, ListOptions::default(), Sleeper::wall());
-    let accounts = ListOptions::default().fields("metadata.name=default");
+/// The store may say Ready from before a reboot. A kubelet that starts reports its node and then renews its lease; so the
+/// word of a node counts whose lease was renewed since. (Its conditions would not do: their stamps are whole seconds.)
+pub(super) async fn watch(client: Client, since: Timestamp, ready: impl FnOnce(String)) {
+    let all = ListOptions::default;
+    let nodes = Cache::<Node>::spawn(client.clone(), None, all(), Sleeper::wall());
+    let leases = Cache::<Lease>::spawn(client.clone(), Some(LEASES.into()), all(), Sleeper::wall());
+    let accounts = all().fields("metadata.name=default");
     let accounts = Cache::<ServiceAccount>::spawn(client, Some("default".into()), accounts, Sleeper::wall());
-    let (mut nodes_changed, mut accounts_changed) = (nodes.version(), accounts.version());
+    let mut changed = (nodes.version(), leases.version(), accounts.version());
     loop {
-        nodes_changed.mark_unchanged();
-        accounts_changed.mark_unchanged();
+        changed.0.mark_unchanged();
+        changed.1.mark_unchanged();
+        changed.2.mark_unchanged();
         // Without its service account, every Pod of the namespace is refused.
         let usable = accounts.get("default", "default").is_some();
-        let node = nodes.all().into_iter().find(|node| before.is_ready_since(node));
+        let node = nodes.all().into_iter().find(|node| {
+            let lease = leases.get(LEASES, node.metadata.name.as_deref().unwrap_or_default());
+            is_ready(node) && lease.is_some_and(|lease| was_renewed(&lease, since))
+        });
         if let (true, Some(node)) = (usable, node) {
             return ready(node.metadata.name.clone().unwrap_or_default());
         }
-        let changed = tokio::select! {
-            changed = nodes_changed.changed() => changed,
-            changed = accounts_changed.changed() => changed,
+        let alive = tokio::select! {
+            alive = changed.0.changed() => alive,
+            alive = changed.1.changed() => alive,
+            alive = changed.2.changed() => alive,
         };
-        if changed.is_err() {
+        if alive.is_err() {
             return;
         }
     }
+}
+
+/// Where kubelets renew their leases.
+const LEASES: &str = "kube-node-lease";
+
+fn is_ready(node: &Node) -> bool {
+    let conditions = node.status.as_ref().and_then(|status| status.conditions.as_ref());
+    conditions.into_iter().flatten().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
+fn was_renewed(lease: &Lease, since: Timestamp) -> bool {
+    let renewed = lease.spec.as_ref().and_then(|spec| spec.renew_time.as_ref());
+    renewed.is_some_and(|renewed| renewed.0 >= since)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn node(revision: &str, status: &str, heartbeat: &str) -> Node {
-        let condition = serde_json::json!({"type": "Ready", "status": status, "lastHeartbeatTime": heartbeat});
-        let metadata = serde_json::json!({"name": "node1", "resourceVersion": revision});
-        serde_json::from_value(serde_json::json!({"metadata": metadata, "status": {"conditions": [condition]}}))
-            .unwrap()
+    #[test]
+    fn a_lease_from_before_a_reboot_does_not_count() {
+        let since: Timestamp = "2026-11-20T12:00:00.5Z".parse().unwrap();
+        let lease = |renewed: &str| -> Lease {
+            serde_json::from_value(serde_json::json!({"metadata": {}, "spec": {"renewTime": renewed}})).unwrap()
+        };
+        assert!(was_renewed(&lease("2026-11-20T12:00:00.500001Z"), since));
+        assert!(!was_renewed(&lease("2026-11-20T12:00:00.499999Z"), since), "the same second, an earlier life");
+        assert!(!was_renewed(&Lease::default(), since));
     }
 
     #[test]
-    fn what_was_ready_before_a_reboot_is_not_ready_yet() {
-        let since = "2026-11-20T12:00:00Z".parse::<jiff::Timestamp>().unwrap().as_second();
-        let revisions = BTreeMap::from([(Some("node1".to_owned()), Some("7".to_owned()))]);
-        let before = Before { revisions, since };
-        let ready = |revision, status, heartbeat| before.is_ready_since(&node(revision, status, heartbeat));
-        assert!(ready("8", "True", "2026-11-20T12:00:00Z"));
-        assert!(!ready("8", "True", "2026-11-20T11:59:59Z"), "touched, but not by its kubelet");
-        assert!(!ready("7", "True", "2026-11-20T12:00:00Z"), "from an earlier life within the same second");
-        assert!(!ready("8", "Unknown", "2026-11-20T12:00:01Z"));
-        assert!(!before.is_ready_since(&Node::default()));
+    fn only_true_is_ready() {
+        let node = |status: &str| -> Node {
+            let conditions = [serde_json::json!({"type": "Ready", "status": status})];
+            serde_json::from_value(serde_json::json!({"metadata": {}, "status": {"conditions": conditions}})).unwrap()
+        };
+        assert!(is_ready(&node("True")));
+        assert!(!is_ready(&node("Unknown")));
+        assert!(!is_ready(&Node::default()));
     }
 }
