@@ -1,8 +1,10 @@
 //! What the server has, as discovery tells it: all of it from the registry.
 
 use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 
-use crate::registry::{self, Resource, Subresource};
+use crate::prepare::base64;
+use crate::registry::{self, Resource, Storage, Subresource};
 
 /// Groups and their versions in the order of the registry; the core group is the empty one.
 fn groups() -> Vec<(&'static str, Vec<&'static str>)> {
@@ -91,7 +93,19 @@ fn plain(resource: &Resource) -> Value {
         "verbs": resource.verbs,
     });
     names(&mut value, resource);
+    if resource.storage != Storage::None {
+        value["storageVersionHash"] = storage_version_hash(resource).into();
+    }
     value
+}
+
+/// Tells in which version objects are stored (k8s.io/apiserver/pkg/endpoints/discovery/storageversionhash.go).
+fn storage_version_hash(resource: &Resource) -> String {
+    const BYTES: usize = 8;
+    // Both views of events are stored in the core version.
+    let group = if resource.storage == Storage::CoreEvents { "" } else { resource.group };
+    let hash = Sha256::digest(format!("{group}/{}/{}", resource.version, resource.kind));
+    base64(&hash[..BYTES])
 }
 
 fn plain_part(resource: &Resource, part: &Subresource) -> Value {
@@ -215,6 +229,7 @@ mod tests {
         assert_eq!(&names[..4], ["bindings", "configmaps", "endpoints", "events"]);
         assert!(names.windows(2).any(|pair| pair == ["serviceaccounts", "serviceaccounts/token"]));
         assert_eq!(list.get("apiVersion"), None);
+        assert_eq!(list["resources"][1]["storageVersionHash"], "qFsyl6wFWjQ=");
         assert_eq!(api_resource_list("apps", "v1").unwrap()["apiVersion"], "v1");
         assert_eq!(api_resource_list("nope", "v1"), None);
     }

@@ -54,7 +54,7 @@ pub struct Parsed {
     pub duplicate_fields: Vec<String>,
 }
 
-/// Reads a body. The error is the bare text, to be put into the sentence of [`unrecognized`].
+/// Reads a body. The error is the bare text, to be put into the sentence that [`request`] makes of it.
 ///
 /// # Errors
 /// What the parser says, limits included.
