@@ -10,6 +10,9 @@ use crate::schema;
 
 const REFERENCE: &str = "#/components/schemas/";
 
+/// The schema of a patch, which may be anything.
+const PATCH: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.Patch";
+
 /// The document of a group and version.
 pub(super) fn build(group: &str, version: &str) -> Value {
     let resources: Vec<&Resource> =
@@ -34,8 +37,9 @@ pub(super) fn build(group: &str, version: &str) -> Value {
     }
     collect("io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions", &mut needed);
     collect("io.k8s.apimachinery.pkg.apis.meta.v1.Status", &mut needed);
-    let schemas: Map<String, Value> =
+    let mut schemas: Map<String, Value> =
         needed.iter().map(|name| (name.clone(), component(name))).filter(|(_, schema)| !schema.is_null()).collect();
+    schemas.insert(PATCH.to_owned(), json!({"type": "object", "description": "A change of an object."}));
     json!({
         "openapi": "3.0.0",
         "info": {"title": "Kubernetes", "version": "v1.32.13"},
@@ -66,11 +70,18 @@ fn operations(resource: &Resource, verbs: &[&str], get_schema: &str) -> Value {
         });
         if matches!(method, "post" | "put" | "patch") {
             operation["parameters"] = ["dryRun", "fieldManager", "fieldValidation"].map(parameter).to_vec().into();
-            operation["requestBody"] = json!({"required": true, "content": content(schema)});
+            let body = if method == "patch" { patches() } else { content(schema) };
+            operation["requestBody"] = json!({"required": true, "content": body});
         }
         operations.insert(method.to_owned(), operation);
     }
     Value::Object(operations)
+}
+
+/// What a patch can be; kubectl computes a strategic merge patch only where it is offered here.
+fn patches() -> Value {
+    let schema = json!({"schema": {"$ref": format!("{REFERENCE}{PATCH}")}});
+    patch::MEDIA_TYPES.iter().map(|media_type| ((*media_type).to_owned(), schema.clone())).collect::<Map<_, _>>().into()
 }
 
 fn parameter(name: &str) -> Value {
@@ -204,6 +215,8 @@ mod tests {
         let names: Vec<&str> =
             patch["parameters"].as_array().unwrap().iter().filter_map(|parameter| parameter["name"].as_str()).collect();
         assert!(names.contains(&"fieldValidation"));
+        let patches = patch["requestBody"]["content"].as_object().unwrap();
+        assert!(patches.contains_key("application/strategic-merge-patch+json"));
     }
 
     #[test]
