@@ -1,7 +1,8 @@
 //! The nodes of the cluster: started, stopped, and written down.
 
-use std::fs::OpenOptions;
-use std::os::fd::{AsFd, AsRawFd};
+use std::fs::{File, OpenOptions};
+use std::io::Read;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
@@ -46,7 +47,8 @@ impl<'a> Nodes<'a> {
         let cgroups = self.cgroups.below(&node.name);
         let log = open_log(&state, &node.name)?;
         let (cable, plugged) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).during("make", "pipe")?;
-        let (cable_descriptor, log_descriptor) = (cable.as_raw_fd(), log.as_raw_fd());
+        let (ready, says_ready) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).during("make", "pipe")?;
+        let own = [0, 1, 2, cable.as_raw_fd(), says_ready.as_raw_fd()];
 
         let namespaces = Namespaces::MOUNT
             | Namespaces::PROCESS_ID
@@ -57,19 +59,23 @@ impl<'a> Nodes<'a> {
             let _ = rustix::stdio::dup2_stderr(&log);
             let _ = rustix::stdio::dup2_stdout(&log);
             // SAFETY: what the fabric owned is a copy here that nobody will touch; this closure ends the process.
-            unsafe { syscalls::close_all_except(&[0, 1, 2, cable_descriptor, log_descriptor]) };
+            unsafe { syscalls::close_all_except(&own) };
             let directory = &self.config.directory;
             let user_namespace = self.config.user_namespace.is_some();
-            init::main(init::Start { directory, node, cgroups: &cgroups, user_namespace, cable, plug: plug() })
+            let (ready, plug) = (says_ready, plug());
+            init::main(init::Start { directory, node, cgroups: &cgroups, user_namespace, cable, ready, plug })
         })?;
         let connected =
             namespace_of(init.pid).and_then(|namespace| network::connect_node(node.index, namespace.as_fd()));
-        if let Err(refusal) = connected {
+        let started = connected.and_then(|()| {
+            drop(plugged);
+            wait_until_ready(ready).during("start node", &node.name)
+        });
+        if let Err(refusal) = started {
             let _ = init.signal(Signal::KILL);
             let _ = init.wait();
             return Err(refusal);
         }
-        drop(plugged);
         let record = ProcessRecord::of(init.pid).ok_or(Errno::SRCH).during("examine", "the node's init")?;
         self.running.push(Node { config: node.clone(), init, record });
         network::route_to_pods_of(node.index)?;
@@ -138,13 +144,24 @@ impl<'a> Nodes<'a> {
     }
 }
 
-fn namespace_of(process: Pid) -> Result<std::fs::File, Refusal> {
+/// Waits until a node's init says that it is ready. What else it says goes to our log.
+fn wait_until_ready(ready: OwnedFd) -> Result<(), Errno> {
+    let mut said = String::new();
+    let _ = File::from(ready).take(4096).read_to_string(&mut said);
+    if said == init::READY {
+        return Ok(());
+    }
+    eprintln!("fabric: a node's init says: {said}");
+    Err(Errno::CHILD)
+}
+
+fn namespace_of(process: Pid) -> Result<File, Refusal> {
     let path = format!("/proc/{}/ns/net", process.as_raw_nonzero());
-    std::fs::File::open(&path).during("open", path)
+    File::open(&path).during("open", path)
 }
 
 /// What a node's init and its kubelet write to standard error.
-fn open_log(state: &State<'_>, node: &str) -> Result<std::fs::File, Refusal> {
+fn open_log(state: &State<'_>, node: &str) -> Result<File, Refusal> {
     let path = state.log(&format!("kubelet-{node}"));
     if let Some(directory) = path.parent() {
         std::fs::create_dir_all(directory).during("create directory", directory.display())?;

@@ -36,6 +36,8 @@ pub(crate) struct Start<'a> {
     pub(crate) user_namespace: bool,
     /// Closed by the fabric when the node's cable is plugged in.
     pub(crate) cable: OwnedFd,
+    /// Told, by a word or by what went wrong, when the node has its own tree and takes requests.
+    pub(crate) ready: OwnedFd,
     /// The read end of the plug.
     pub(crate) plug: BorrowedFd<'a>,
 }
@@ -43,11 +45,23 @@ pub(crate) struct Start<'a> {
 /// The longest time a kubelet that keeps ending is left alone.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
+/// What a node's init says when it is ready.
+pub(crate) const READY: &str = "ready";
+
 /// Runs a node until its plug is pulled. In the node's own mount, pid, net, uts and ipc namespaces.
 pub(crate) fn main(start: Start<'_>) -> i32 {
     crate::title::set("node-init", &format!("podlab: init of {}", start.node.name));
     let plug = start.plug;
-    match Init::set_up(start).and_then(|mut init| init.run(plug)) {
+    let mut init = match Init::set_up(&start) {
+        Ok(init) => init,
+        Err(refusal) => {
+            let _ = rustix::io::write(&start.ready, refusal.to_string().as_bytes());
+            return 1;
+        }
+    };
+    let _ = rustix::io::write(&start.ready, READY.as_bytes());
+    drop(start);
+    match init.run(plug) {
         Ok(()) => 0,
         Err(refusal) => {
             eprintln!("node init: {refusal}");
@@ -77,8 +91,8 @@ struct Client {
 }
 
 impl Init {
-    fn set_up(start: Start<'_>) -> Result<Self, Refusal> {
-        let Start { directory, node, cgroups, user_namespace, cable, plug: _ } = start;
+    fn set_up(start: &Start<'_>) -> Result<Self, Refusal> {
+        let Start { directory, node, cgroups, user_namespace, cable, .. } = start;
         let state = State(directory);
         cgroups.cgroup("").join()?;
         unshare(Namespaces::CONTROL_GROUP)?;
@@ -89,7 +103,7 @@ impl Init {
         rustix::system::sethostname(node.name.as_bytes()).during("set host name", &node.name)?;
 
         // An end of file: the fabric has plugged the cable in.
-        let _ = rustix::io::read(&cable, &mut [0_u8; 1]).during("wait for", "the cable")?;
+        let _ = rustix::io::read(cable, &mut [0_u8; 1]).during("wait for", "the cable")?;
         network::set_up_node(node.index)?;
         root::enter(&state, &node.name, &cgroups.hierarchies)?;
         let cgroups = cgroups.mounted_at(Path::new(inside::CGROUPS));
@@ -100,7 +114,7 @@ impl Init {
         listener.set_nonblocking(true).during("listen on", inside::INIT_SOCKET)?;
         let block = network::pod_block(node.index);
         let config = KubeletConfig {
-            node: node.clone(),
+            node: (*node).clone(),
             internal_ip: network::node_address(node.index).to_string(),
             pod_cidr: block.to_string(),
             api_socket: Path::new(inside::API).join(format!("{}.sock", node.name)),
@@ -120,7 +134,7 @@ impl Init {
             kubelet_pause: Duration::ZERO,
             kubelet_due: Some(Instant::now()),
             clients: Vec::new(),
-            pods: Pods::new(block, cgroups, user_namespace),
+            pods: Pods::new(block, cgroups, *user_namespace),
         })
     }
 
