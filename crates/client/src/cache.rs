@@ -357,13 +357,23 @@ async fn reflect<K: Object>(
     let mut backoff = Backoff::new(BACKOFF.0, BACKOFF.1);
     let mut revision: Option<String> = None;
     loop {
-        match turn(client, namespace, options, shared, &mut revision, &mut backoff).await {
+        let before = revision.clone();
+        let result = turn(client, namespace, options, shared, &mut revision, &mut backoff).await;
+        let advanced = revision != before;
+        match result {
+            Ok(()) if advanced => continue,
+            Err(error) if error.is_gone() => {
+                revision = None;
+                // A gap is closed at once, unless it comes again right after the list that closed the last.
+                if before.is_some() {
+                    continue;
+                }
+            }
+            // Also a watch that brought nothing: a server that is stopping closes every one at once, and in the same
+            // process nothing else would ever make us wait.
             Ok(()) => {}
-            Err(error) if error.is_gone() => revision = None,
             Err(error) => tracing::debug!(kind = K::KIND, %error, "watching failed, trying again"),
         }
-        // Also after a watch that was closed in peace: a server that is stopping closes every one at once, and in the
-        // same process nothing else would ever make us wait.
         sleeper.sleep(backoff.step()).await;
     }
 }

@@ -26,7 +26,7 @@ pub fn status(
     let ready = sum(|set| set.status.as_ref().and_then(|status| status.ready_replicas).unwrap_or_default());
     let available = sum(|set| set.status.as_ref().and_then(|status| status.available_replicas).unwrap_or_default());
     let updated = newest.and_then(|set| set.status.as_ref()).map_or(0, |status| status.replicas);
-    let unavailable = (sum(|set| replicas(set)) - available).max(0);
+    let unavailable = (sum(replicas) - available).max(0);
     let nonzero = |number: i32| Some(number).filter(|number| *number > 0);
     let mut status = DeploymentStatus {
         observed_generation: deployment.metadata.generation,
