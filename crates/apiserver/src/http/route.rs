@@ -139,8 +139,11 @@ fn target(group: &str, version: &str, words: &[&str], method: &Method, query: &Q
     let (name, subresource, tail) = match rest {
         [] => (None, None, None),
         [name] => (Some(*name), None, None),
+        [name, "proxy", ..] => {
+            let before = if group.is_empty() { 2 } else { 3 } + words.len() - rest.len() + 2;
+            (Some(*name), Some(resource.subresource("proxy")?), Some(after(path, before).to_owned()))
+        }
         [name, subresource] => (Some(*name), Some(resource.subresource(subresource)?), None),
-        [name, "proxy", ..] => (Some(*name), Some(resource.subresource("proxy")?), proxied(path)),
         _ => return None,
     };
     if name == Some("") {
@@ -166,9 +169,10 @@ fn target(group: &str, version: &str, words: &[&str], method: &Method, query: &Q
     Some(Target { resource, namespace, name: name.map(str::to_owned), subresource, rest: tail, verb })
 }
 
-/// What follows `/proxy` in the path, as it was sent.
-fn proxied(path: &str) -> Option<String> {
-    path.split_once("/proxy").map(|(_, rest)| rest.to_owned())
+/// What follows the first `segments` segments of a path, as it was sent: a slash alone is something else than nothing.
+fn after(path: &str, segments: usize) -> &str {
+    let path = path.trim_start_matches('/');
+    path.match_indices('/').nth(segments - 1).map_or("", |(end, _)| &path[end..])
 }
 
 #[cfg(test)]
@@ -216,6 +220,20 @@ mod tests {
             ("GET", "/apis/apps/v1/namespaces/a/deployments/d", "deployments a d - get"),
         ] {
             assert_eq!(told(method, path), expected, "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn what_is_proxied_is_the_rest_of_the_path_as_it_was_sent() {
+        for (path, rest) in [
+            ("/api/v1/namespaces/a/pods/x/proxy", ""),
+            ("/api/v1/namespaces/a/pods/x/proxy/", "/"),
+            ("/api/v1/namespaces/a/pods/proxy-1:80/proxy/b/c%20d/", "/b/c%20d/"),
+            ("/api/v1/namespaces/proxy/pods/proxy/proxy/proxy/proxy", "/proxy/proxy"),
+            ("/api/v1/nodes/n/proxy/healthz", "/healthz"),
+        ] {
+            let Route::Resource(target) = route("GET", path) else { panic!("{path}") };
+            assert_eq!(target.rest.as_deref(), Some(rest), "{path}");
         }
     }
 

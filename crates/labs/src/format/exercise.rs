@@ -18,6 +18,7 @@
 //!     within: 20s
 //!     expected: a Pod that is Ready
 //!     observed: pods.map(p, p.status.phase)[0]
+//!     evidence: pods.map(p, …)         # lines that show it
 //!     at: spec.containers              # where in the learner's file
 //!     try: Look at kubectl describe pod …
 //! diagnoses:                           # states that the check recognises
@@ -136,6 +137,8 @@ pub struct Check {
     pub expected: String,
     /// What was seen: an expression that gives a text.
     pub observed: Option<Expression>,
+    /// What else to show of the live objects, beside the events: an expression that gives a text or a list of them.
+    pub evidence: Option<Expression>,
     /// Where in the learner's file it comes from: `spec.containers[name=kuard].ports`.
     pub at: Option<String>,
     /// One thing to try next.
@@ -224,6 +227,7 @@ struct RawCheck {
     within: Option<Span>,
     expected: String,
     observed: Option<Expression>,
+    evidence: Option<Expression>,
     at: Option<String>,
     r#try: String,
 }
@@ -365,6 +369,7 @@ fn check_of(raw: RawCheck) -> Result<Check, String> {
         within: raw.within.map_or(WITHIN, |span| span.0),
         expected: raw.expected,
         observed: raw.observed,
+        evidence: raw.evidence,
         at: raw.at,
         r#try: raw.r#try,
     })

@@ -23,7 +23,7 @@ impl Seen {
         let everything = ListOptions::default();
         let pods = client.list::<Pod>(namespace, &everything).await?.items;
         let mut events = client.list::<Event>(namespace, &everything).await?.items;
-        events.sort_by_key(|event| (time(event), revision(event)));
+        events.sort_by_key(|event| (time(event), moment(event)));
         Ok(Seen { pods, events })
     }
 
@@ -35,8 +35,12 @@ impl Seen {
         )
     }
 
-    /// The last events, a line each, with the time since the first of all.
+    /// The events that tell something, a line each, with the time since the first of all: the last ones while a Pod is
+    /// not ready, else only warnings; how a Pod came up well is no evidence of anything.
     pub(super) fn lines(&self) -> Vec<String> {
+        let well = !self.pods.is_empty() && self.pods.iter().all(ready);
+        let telling: Vec<&Event> =
+            self.events.iter().filter(|event| !well || event.type_.as_deref() == Some("Warning")).collect();
         let first = self.events.iter().find_map(time);
         let line = |event: &Event| {
             let after = match (first, time(event)) {
@@ -51,8 +55,14 @@ impl Seen {
             };
             format!("+{after}s  {kind}  {reason}{count}  {}", event.message.as_deref().unwrap_or_default().trim())
         };
-        self.events.iter().skip(self.events.len().saturating_sub(SHOWN)).map(line).collect()
+        telling.iter().skip(telling.len().saturating_sub(SHOWN)).map(|event| line(event)).collect()
     }
+}
+
+/// Whether all containers of a Pod are ready.
+fn ready(pod: &Pod) -> bool {
+    let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
 /// When an event happened; the API has three places for it.
@@ -61,7 +71,8 @@ fn time(event: &Event) -> Option<Timestamp> {
     last.or_else(|| event.event_time.as_ref().map(|time| time.0))
 }
 
-/// Orders the events of one second.
-fn revision(event: &Event) -> u64 {
-    event.metadata.resource_version.as_deref().and_then(|revision| revision.parse().ok()).unwrap_or(0)
+/// Orders the events of one second: their names end with the moment they happened at, in hexadecimal nanoseconds.
+fn moment(event: &Event) -> String {
+    let name = event.metadata.name.as_deref().unwrap_or_default();
+    name.rsplit_once('.').map_or_else(String::new, |(_, moment)| moment.to_owned())
 }

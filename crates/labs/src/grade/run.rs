@@ -194,7 +194,7 @@ impl Grading<'_> {
             diagnosis: diagnosis.map(|diagnosis| (diagnosis.name.clone(), diagnosis.says.trim().to_owned())),
             expected: check.expected.trim().to_owned(),
             observed: failure.observed.clone(),
-            evidence: failure.seen.lines(),
+            evidence: evidence(check, &variables).into_iter().chain(failure.seen.lines()).collect(),
             location: at.and_then(|at| self.location(at)),
             next: diagnosis.map_or(&check.r#try, |diagnosis| &diagnosis.r#try).trim().to_owned(),
             section: self.exercise.section.clone(),
@@ -206,10 +206,21 @@ impl Grading<'_> {
         let manifest = Manifest::parse(self.answer).ok()?;
         let found = manifest.find(at)?;
         let label = match found.missing {
+            Some(missing) if missing.contains('[') => "somewhere in here".to_owned(),
             Some(missing) => format!("there is no `{missing}` in here"),
             None => "this".to_owned(),
         };
         Some(yaml::excerpt(self.path, self.answer, found.location, &label))
+    }
+}
+
+/// The lines that the check itself shows of the live objects.
+fn evidence(check: &Check, variables: &Variables) -> Vec<String> {
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    match check.evidence.as_ref().map(|expression| expression.evaluate(variables)) {
+        Some(Ok(Value::Array(lines))) => lines.iter().map(text).collect(),
+        Some(Ok(line)) => vec![text(&line)],
+        Some(Err(_)) | None => Vec::new(),
     }
 }
 
