@@ -4,12 +4,23 @@
 //! how a young object looks, so an expression that stumbles over one is simply not true yet; [`Expression::evaluate`]
 //! tells the two apart for those who report.
 
-use cel::{Context, Program, Value};
+use std::sync::{Arc, LazyLock};
+
+use cel::{Context, Env, Program, Value};
 use serde::Deserialize;
 use serde::de::Error as _;
 
 /// The longest expression that is compiled, in bytes.
 const MAX_EXPRESSION: usize = 4096;
+
+/// The functions an expression may call: CEL's own, and those on texts and lists, as Kubernetes has them.
+static LIBRARY: LazyLock<Arc<Env>> = LazyLock::new(|| {
+    let mut env = Env::stdlib();
+    // They are declared once, over different names; that they fit is for the tests to show.
+    let added = env.add_extension(cel::extensions::strings).and_then(|()| env.add_extension(cel::extensions::lists));
+    debug_assert!(added.is_ok(), "{added:?}");
+    Arc::new(env)
+});
 
 /// A compiled CEL expression, and the text it came from.
 pub struct Expression {
@@ -81,7 +92,7 @@ pub struct Variables {
 impl Variables {
     /// The variables of these names and values.
     pub fn new<'a>(variables: impl IntoIterator<Item = (&'a str, &'a serde_json::Value)>) -> Variables {
-        let mut context = Context::default();
+        let mut context = Context::with_env(LIBRARY.clone());
         for (name, value) in variables {
             context.add_variable_from_value(name, convert(value));
         }
@@ -136,6 +147,13 @@ mod tests {
         assert!(holds("object.status.conditions.exists(c, c.type == 'Ready' && c.status == 'True')", pod.clone()));
         assert!(holds("object.status.restarts == 0 && object.status.conditions.size() == 1", pod.clone()));
         assert!(holds("has(object.status) && !has(object.metadata)", pod));
+    }
+
+    #[test]
+    fn texts_and_lists_have_their_functions() {
+        let object = json!({"labels": {"app": "a", "team": "b"}, "names": ["x", "y"]});
+        assert!(holds("object.names.join(', ') == 'x, y'", object.clone()));
+        assert!(holds("object.labels.map(k, k + '=' + object.labels[k]).size() == 2", object));
     }
 
     #[test]
