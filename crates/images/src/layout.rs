@@ -220,7 +220,14 @@ impl Layout {
     /// nothing runs and nothing else writes.
     pub(crate) fn sweep(&self, blobs: &[Digest], diff_ids: &[Digest]) -> Result<(), ImageError> {
         let blobs: Vec<PathBuf> = blobs.iter().map(|digest| self.blob(digest)).collect();
-        let layers: Vec<PathBuf> = diff_ids.iter().map(|digest| self.layer(digest)).collect();
+        let mut layers: Vec<PathBuf> = diff_ids.iter().map(|digest| self.layer(digest)).collect();
+        // Layers are not synced to the disk, file by file: after a boot they are unpacked again from their blobs.
+        let boot = fs::read("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        let unpacked_in = self.directory.join("boot");
+        if fs::read(&unpacked_in).ok().as_ref() != Some(&boot) {
+            layers.clear();
+            self.replace(&unpacked_in, &boot)?;
+        }
         for (directory, kept) in [("blobs/sha256", &blobs), ("layers", &layers), ("tmp", &Vec::new())] {
             let directory = self.directory.join(directory);
             for entry in fs::read_dir(&directory).map_err(ImageError::io("cannot list", &directory))? {

@@ -247,7 +247,7 @@ fn a_token_is_for_its_registry_and_nobody_else() {
     let image = Arc::new(image(b"app"));
     let blobs = image.clone();
     let elsewhere = Scripted::start(move |_, path, _| serve(&blobs, path));
-    let (other, served) = (elsewhere.address, image.clone());
+    let (other, served) = (elsewhere.address, image);
     let registry = Scripted::start(move |own, path, head| {
         if path.starts_with("/token") {
             return (200, Vec::new(), json!({"token": "secret"}).to_string().into_bytes());

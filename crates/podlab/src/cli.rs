@@ -185,6 +185,38 @@ enum BookCommand {
 enum ImageCommand {
     /// List the images in the store
     Ls,
+    /// Bring an image from its registry into the store
+    Pull {
+        /// As a Pod names it: nginx:1.27, quay.io/org/app, 127.0.0.1:5000/app:1
+        image: String,
+        /// Ask this address first, as http://127.0.0.1:5000 (may be repeated)
+        #[arg(long, value_name = "ADDRESS")]
+        mirror: Vec<String>,
+    },
+    /// Add the images of an archive, as `docker save` or `podman save` write it
+    Load {
+        /// The archive, gzipped or not; `-` is standard input
+        archive: PathBuf,
+    },
+    /// Write images to an archive that `docker load` and `podlab image load` read
+    Save {
+        /// As a Pod names them
+        #[arg(required = true)]
+        images: Vec<String>,
+        /// The archive; `-` is standard output
+        #[arg(short, long)]
+        output: PathBuf,
+    },
+    /// Forget an image; its files go when the cluster starts the next time
+    Rm {
+        /// As a Pod names it
+        image: String,
+    },
+    /// Show what an image says about itself, as JSON
+    Inspect {
+        /// As a Pod names it, or its id
+        image: String,
+    },
 }
 
 /// Runs the command line and turns errors into text on standard error.
@@ -230,8 +262,20 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Book(BookCommand::Build { destination }) => commands::book::build(&context, destination),
         Command::Book(BookCommand::Serve { port }) => commands::book::serve(&context, port),
-        Command::Image(ImageCommand::Ls) => commands::image::list(&context),
+        Command::Image(command) => image(&context, command),
         Command::Kubectl { arguments } => Ok(commands::kubectl::run(arguments)),
+    }
+}
+
+fn image(context: &commands::Context, command: ImageCommand) -> anyhow::Result<ExitCode> {
+    use commands::image;
+    match command {
+        ImageCommand::Ls => image::list(context),
+        ImageCommand::Pull { image, mirror } => image::pull(context, &image, mirror),
+        ImageCommand::Load { archive } => image::load(context, &archive),
+        ImageCommand::Save { images, output } => image::save(context, &images, &output),
+        ImageCommand::Rm { image } => image::remove(context, &image),
+        ImageCommand::Inspect { image } => image::inspect(context, &image),
     }
 }
 

@@ -92,7 +92,7 @@ const fn kuard(tags: &'static [&'static str], layers: &'static [Layer]) -> Built
     BuiltIn {
         repository: "gcr.io/kuar-demo/kuard-amd64",
         tags,
-        stands_in_for: "the demonstration server of the book's examples, whose registry is gone",
+        stands_in_for: "the demo server of Kubernetes: Up and Running, whose registry is gone",
         layers,
         entrypoint: &["/kuard"],
         cmd: &[],
@@ -115,7 +115,7 @@ pub(crate) const CATALOGUE: &[BuiltIn] = &[
             "latest", "1", "1.7.9", "1.14.2", "1.16.1", "1.19", "1.21", "1.22", "1.22.1", "1.25", "1.27", "stable",
             "alpine",
         ],
-        stands_in_for: "a web server for /usr/share/nginx/html, with nginx's log",
+        stands_in_for: "a small web server for /usr/share/nginx/html, with nginx's log",
         layers: &[Layer::Nginx, Layer::Debian, Layer::Programs, Layer::Gnu, Layer::Base],
         entrypoint: &[],
         cmd: &["nginx", "-g", "daemon off;"],

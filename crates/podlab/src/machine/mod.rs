@@ -77,6 +77,12 @@ fn machine(config: MachineConfig, say: &mut dyn FnMut(Report)) -> anyhow::Result
     for left in janitor::sweep(directory.path()) {
         say(Report::Notice(format!("left by a run that was killed, now gone: {left}")));
     }
+    // Here and not in the kubelet: a node's mounts keep it from linking the binary into the store, so it would copy it.
+    let images = podlab_images::Store::open(&directory.images(), std::path::Path::new("/proc/self/exe"))?;
+    if let Err(error) = images.sweep() {
+        say(Report::Notice(format!("cannot tidy the image store: {error}")));
+    }
+    drop(images);
     // One thread: this process only waits.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(Machine::new(config, directory)?.run(say))

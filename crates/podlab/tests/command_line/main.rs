@@ -4,6 +4,7 @@
 mod bad_input;
 mod doctor;
 mod help;
+mod images;
 mod life;
 mod plug;
 mod side_by_side;
