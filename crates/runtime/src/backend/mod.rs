@@ -4,6 +4,7 @@
 //! whose containers are little programs of data.
 
 pub mod linux;
+pub mod simulated;
 
 use std::collections::BTreeMap;
 use std::future::Future;

@@ -1,79 +1,126 @@
-//! The downward API: what a Pod may learn about itself (pkg/fieldpath, pkg/api/v1/resource).
+//! The downward API: what a Pod can learn about itself (pkg/fieldpath, pkg/api/v1/resource).
 
-use k8s_openapi::api::core::v1::{Container, Pod, ResourceFieldSelector};
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use std::collections::BTreeMap;
 
-use super::{resources, spec};
-use crate::backend::NodeFacts;
+use k8s_openapi::api::core::v1::{Pod, ResourceFieldSelector};
+use podlab_api::quantity::Quantity;
 
-/// The value of a field of the Pod. `None` for a field that is not offered.
-pub fn field(pod: &Pod, path: &str, address: &str, node: &NodeFacts) -> Option<String> {
+use super::members;
+use super::resources::amount;
+
+/// What a field can be read from besides the Pod.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Around {
+    pub pod_ip: String,
+    pub host_ip: String,
+    /// In thousandths of a core: the limit of a container that has none.
+    pub node_cpu_millis: u64,
+    /// In bytes: the limit of a container that has none.
+    pub node_memory: u64,
+    /// In bytes.
+    pub node_storage: u64,
+}
+
+/// The value of a field, as text; `None` for a field that does not exist.
+#[must_use]
+pub fn field(pod: &Pod, path: &str, around: &Around) -> Option<String> {
     let metadata = &pod.metadata;
-    if let Some((map, key)) = subscript(path) {
-        let map = match map {
-            "metadata.labels" => &metadata.labels,
-            "metadata.annotations" => &metadata.annotations,
-            _ => return None,
-        };
-        return Some(map.as_ref().and_then(|map| map.get(key)).cloned().unwrap_or_default());
+    let spec = pod.spec.as_ref();
+    let text = |value: Option<&String>| Some(value.cloned().unwrap_or_default());
+    match path {
+        "metadata.name" => text(metadata.name.as_ref()),
+        "metadata.namespace" => text(metadata.namespace.as_ref()),
+        "metadata.uid" => text(metadata.uid.as_ref()),
+        "metadata.labels" => Some(lines(metadata.labels.as_ref())),
+        "metadata.annotations" => Some(lines(metadata.annotations.as_ref())),
+        "spec.nodeName" => text(spec.and_then(|spec| spec.node_name.as_ref())),
+        "spec.serviceAccountName" => text(spec.and_then(|spec| spec.service_account_name.as_ref())),
+        "status.hostIP" | "status.hostIPs" => Some(around.host_ip.clone()),
+        "status.podIP" | "status.podIPs" => Some(around.pod_ip.clone()),
+        _ => {
+            let (map, key) = path.strip_suffix("']")?.split_once("['")?;
+            let map = match map {
+                "metadata.labels" => metadata.labels.as_ref(),
+                "metadata.annotations" => metadata.annotations.as_ref(),
+                _ => return None,
+            };
+            text(map.and_then(|map| map.get(key)))
+        }
     }
-    let of_spec = |get: fn(&k8s_openapi::api::core::v1::PodSpec) -> Option<&String>| {
-        pod.spec.as_ref().and_then(get).cloned().unwrap_or_default()
-    };
-    Some(match path {
-        "metadata.name" => metadata.name.clone().unwrap_or_default(),
-        "metadata.namespace" => metadata.namespace.clone().unwrap_or_default(),
-        "metadata.uid" => metadata.uid.clone().unwrap_or_default(),
-        "metadata.labels" => lines(metadata.labels.as_ref()),
-        "metadata.annotations" => lines(metadata.annotations.as_ref()),
-        "spec.nodeName" => of_spec(|spec| spec.node_name.as_ref()),
-        "spec.serviceAccountName" => of_spec(|spec| spec.service_account_name.as_ref()),
-        "status.podIP" | "status.podIPs" => address.to_owned(),
-        "status.hostIP" | "status.hostIPs" => node.internal_ip.clone(),
-        _ => return None,
-    })
 }
 
-/// `metadata.labels['app']` in its two parts.
-fn subscript(path: &str) -> Option<(&str, &str)> {
-    let (map, rest) = path.split_once("['")?;
-    Some((map, rest.strip_suffix("']")?))
+/// A map as a file shows it: a line `key="value"` an entry, in order, the value quoted as Go quotes it.
+fn lines(map: Option<&BTreeMap<String, String>>) -> String {
+    let line = |(key, value): (&String, &String)| format!("{key}={}", serde_json::Value::from(value.as_str()));
+    map.into_iter().flatten().map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// All labels or annotations as a file holds them: `key="value"`, sorted.
-fn lines(map: Option<&std::collections::BTreeMap<String, String>>) -> String {
-    map.into_iter().flatten().map(|(key, value)| format!("{key}={value:?}")).collect::<Vec<_>>().join("\n")
-}
-
-/// The value of a container's request or limit, in units of the divisor, rounded up. A limit that is not set is what
-/// the node has.
-pub fn resource(
-    pod: &Pod,
-    container: &Container,
-    selector: &ResourceFieldSelector,
-    node: &NodeFacts,
-) -> Option<String> {
-    let named = selector.container_name.as_deref().filter(|name| !name.is_empty());
-    let container = match named {
-        Some(name) => spec::container(pod, name)?.1,
-        None => container,
-    };
-    let (list, name) = selector.resource.split_once('.')?;
-    let resources_of = container.resources.as_ref();
-    let amounts = match list {
-        "limits" => resources_of.and_then(|resources| resources.limits.as_ref()),
-        "requests" => resources_of.and_then(|resources| resources.requests.as_ref()),
+/// What a container may use or asks for, in units of the divisor, rounded up.
+#[must_use]
+pub fn resource(pod: &Pod, container: &str, selector: &ResourceFieldSelector, around: &Around) -> Option<String> {
+    let name = selector.container_name.as_deref().filter(|name| !name.is_empty()).unwrap_or(container);
+    let member = members::find(pod, name)?;
+    let (list, resource) = selector.resource.split_once('.')?;
+    let resources = member.spec.resources.as_ref();
+    let requests = resources.and_then(|resources| resources.requests.as_ref());
+    let limits = resources.and_then(|resources| resources.limits.as_ref());
+    let milli = match list {
+        "limits" => match amount(limits, resource) {
+            0 => whole_node(resource, around),
+            limit => limit,
+        },
+        "requests" => amount(requests, resource),
         _ => return None,
     };
-    let set = amounts.and_then(|amounts| amounts.get(name)).and_then(resources::millis);
-    let value = set.or_else(|| match (list, name) {
-        ("limits", "cpu") => Some(node.cpu_millis),
-        ("limits", "memory") => node.memory.checked_mul(1000),
-        ("limits", "ephemeral-storage") => node.ephemeral_storage.checked_mul(1000),
-        _ => Some(0),
-    })?;
-    let one = Quantity("1".to_owned());
-    let divisor = selector.divisor.as_ref().filter(|divisor| divisor.0 != "0").unwrap_or(&one);
-    let divisor = resources::millis(divisor).filter(|divisor| *divisor > 0)?;
-    Some(value.div_ceil(divisor).to_string())
+    let divisor = selector.divisor.as_ref().and_then(|divisor| Quantity::parse(&divisor.0).ok());
+    let divisor = divisor.map(|divisor| divisor.milli_value()).filter(|divisor| *divisor > 0).unwrap_or(1000);
+    Some(milli.unsigned_abs().div_ceil(divisor.unsigned_abs()).to_string())
+}
+
+/// What the whole node has, in thousandths.
+fn whole_node(resource: &str, around: &Around) -> i64 {
+    let milli = match resource {
+        "cpu" => around.node_cpu_millis,
+        "memory" => around.node_memory.saturating_mul(1000),
+        "ephemeral-storage" => around.node_storage.saturating_mul(1000),
+        _ => 0,
+    };
+    i64::try_from(milli).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn fields_and_resources_as_text() {
+        let pod: Pod = serde_json::from_value(json!({
+            "metadata": {"name": "p", "namespace": "n", "uid": "u", "labels": {"b": "2", "a": "say \"1\""}},
+            "spec": {"nodeName": "node1", "containers": [{"name": "c", "resources": {
+                "limits": {"cpu": "500m"}, "requests": {"cpu": "250m", "memory": "32Mi"}}}]},
+        }))
+        .unwrap();
+        let around = Around { pod_ip: "10.244.0.2".into(), node_memory: 64 << 20, ..Around::default() };
+        for (path, value) in [
+            ("metadata.name", Some("p")),
+            ("metadata.labels['b']", Some("2")),
+            ("metadata.labels['none']", Some("")),
+            ("metadata.labels", Some("a=\"say \\\"1\\\"\"\nb=\"2\"")),
+            ("status.podIP", Some("10.244.0.2")),
+            ("spec.nodeName", Some("node1")),
+            ("spec.containers", None),
+        ] {
+            assert_eq!(field(&pod, path, &around).as_deref(), value, "{path}");
+        }
+        for (resource_name, divisor, value) in [
+            ("limits.cpu", "0", "1"),
+            ("limits.cpu", "1m", "500"),
+            ("requests.memory", "1Mi", "32"),
+            ("limits.memory", "1", "67108864"),
+        ] {
+            let selector = serde_json::from_value(json!({"resource": resource_name, "divisor": divisor})).unwrap();
+            assert_eq!(resource(&pod, "c", &selector, &around).as_deref(), Some(value), "{resource_name} / {divisor}");
+        }
+    }
 }

@@ -1,305 +1,357 @@
-//! What the kubelet knows about a Pod besides the Pod itself: what the backend has, and what it remembers.
+//! What the kubelet knows of one of its Pods, besides the spec.
+//!
+//! It changes in three ways only: an action begins ([`Observed::begin`]), an action ends ([`Observed::finish`]), and
+//! something happens on the node ([`Observed::exited`], [`Observed::died`]). Each says which events to write about it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod};
 
-use crate::backend::{ContainerId, Exit, Image, PodState};
-use crate::probes::{Kind, ProbeState};
+use super::decide::{Action, Ending, StopReason};
+use super::restart::BackOff;
+use super::{events, members};
+use crate::backend::{self, ContainerId, Exit, Image, PodState};
+use crate::probes::{Kind, Prober, Timing};
 
-/// The first wait of a back-off, and the longest (MaxContainerBackOff of pkg/kubelet/kubelet.go).
-const FIRST_BACK_OFF: Duration = Duration::from_secs(10);
-const LONGEST_BACK_OFF: Duration = Duration::from_secs(300);
+mod progress;
 
-/// A back-off that was not used for twice its longest wait starts over.
-const BACK_OFF_FORGOTTEN: Duration = Duration::from_secs(600);
+pub use progress::Done;
 
-/// How long a volume that cannot be set up, doubling from the first to the last (exponentialbackoff of
-/// pkg/util/goroutinemap).
-const FIRST_VOLUME_RETRY: Duration = Duration::from_millis(500);
-const LONGEST_VOLUME_RETRY: Duration = Duration::from_secs(122);
-
-/// How often the files of ConfigMaps and Secrets are compared with their objects when nothing else happens.
-const VOLUME_REFRESH: Duration = Duration::from_secs(60);
-
-/// What is there.
-#[derive(Clone, Debug, Default)]
+/// Everything the kubelet knows of a Pod.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Observed {
-    pub sandbox: Option<PodState>,
-    pub memory: Memory,
-}
-
-/// What only this process knows. A restarted kubelet begins with an empty one, and may repeat what does no harm.
-#[derive(Clone, Debug, Default)]
-pub struct Memory {
-    /// Under way now.
-    pub tasks: BTreeSet<Task>,
-    pub volumes: Volumes,
-    /// A sandbox that could not be made is tried again then.
+    /// The Pod's namespaces and network, once they were made.
+    pub sandbox: Option<Sandbox>,
+    /// When the namespaces may be tried to be made again.
     pub sandbox_retry: Option<Timestamp>,
-    /// Starts that came to nothing: they count as attempts, though the backend has no container of them.
-    pub failed_starts: Vec<FailedStart>,
-    /// Why a container is not even tried now.
-    pub held_up: BTreeMap<String, HeldUp>,
-    pub back_offs: BTreeMap<BackOffKey, BackOff>,
-    pub running: BTreeMap<ContainerId, RunningMemory>,
-    /// What each container was started from, for its status.
-    pub images: BTreeMap<String, Image>,
-    /// The Pod failed as a whole, and why: `DeadlineExceeded`, `Evicted`.
-    pub failed: Option<(String, String)>,
+    pub volumes: BTreeMap<String, VolumeRecord>,
+    pub containers: BTreeMap<String, ContainerRecord>,
+    /// Why and since when the Pod is on its way out.
+    pub ending: Option<(Ending, Timestamp)>,
+    /// Reason and message of a Pod that the kubelet ended.
+    pub failure: Option<(String, String)>,
+    /// The namespaces were taken down for good.
+    pub stopped: bool,
+    /// Directories and logs were removed.
+    pub removed: bool,
+    /// The object is gone from the API server.
+    pub forgotten: bool,
+    /// Actions under way.
+    pub busy: BTreeSet<Action>,
+    /// Actions that failed and when to try them again.
+    pub retries: BTreeMap<Action, Timestamp>,
+    /// Containers that ended before their start was reported.
+    early_exits: BTreeMap<ContainerId, Exit>,
 }
 
-/// Something under way, so that it is not begun twice.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Task {
-    Volumes,
-    Sandbox,
-    Start(String),
-    PostStart(ContainerId),
-    Stop(ContainerId),
-    Kill(ContainerId),
-    Probe(ContainerId, Kind),
-    Confirm,
+/// A Pod's namespaces and network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sandbox {
+    pub ip: String,
+    pub alive: bool,
 }
 
-/// How far the volumes are.
+/// How far a volume is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Volumes {
-    /// All were set up at least once.
+pub struct VolumeRecord {
     pub ready: bool,
-    /// Some could not be; the wait before the next try.
-    pub failing: Option<Duration>,
-    /// When to try, or to compare, again. `None`: now.
-    pub next: Option<Timestamp>,
+    /// Its sources changed since it was set up.
+    pub stale: bool,
+    pub failures: u32,
+    pub retry_at: Option<Timestamp>,
 }
 
-/// A start that failed after the configuration was complete.
+/// What is known of a container.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ContainerRecord {
+    /// The newest run, running or ended.
+    pub run: Option<Run>,
+    /// The run before it.
+    pub previous: Option<Run>,
+    /// The start under way, and when it began.
+    pub starting: Option<(u32, Timestamp)>,
+    pub image: ImageRecord,
+    pub image_back_off: BackOff,
+    pub back_off: BackOff,
+    /// Why it is not running, when there is more to say than that it ended.
+    pub waiting: Option<Waiting>,
+    pub probes: BTreeMap<Kind, Prober>,
+    pub post_start: Hook,
+    pub stop: Option<Stop>,
+}
+
+/// One run of a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FailedStart {
-    pub container: String,
-    pub attempt: u32,
+pub struct Run {
     pub id: ContainerId,
-    /// Of the waiting state that follows: `RunContainerError`, `CreateContainerError`.
-    pub waiting: String,
-    /// Of the terminated state: `StartError`, `ContainerCannotRun`.
-    pub reason: String,
-    pub message: String,
-    pub at: Timestamp,
+    /// How many runs there were before.
+    pub attempt: u32,
+    /// The image's full name, as the status shows it.
+    pub image: String,
+    /// The image's digest, as the status shows it.
+    pub image_id: String,
+    pub started_at: Timestamp,
+    pub exit: Option<Exit>,
+    /// Why it ended, where that does not follow from the exit.
+    pub reason: Option<&'static str>,
+    /// It belongs to namespaces that are gone: for init containers, it does not count.
+    pub stale: bool,
 }
 
-/// A container that cannot be started yet: its image or its configuration is not to be had.
+impl Run {
+    /// Whether it is running.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.exit.is_none()
+    }
+}
+
+/// What is known of a container's image for the start that comes next.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ImageRecord {
+    /// Nothing yet.
+    #[default]
+    Unknown,
+    /// The node's store does not have it.
+    Absent,
+    /// It is in the store.
+    Ready(Image),
+    /// It could not be brought into the store. The text is the runtime's.
+    Failed { message: String, at: Timestamp },
+}
+
+/// Why a container waits, as its status says it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HeldUp {
-    /// `ErrImagePull`, `CreateContainerConfigError` …
-    pub reason: String,
+pub struct Waiting {
+    pub reason: &'static str,
     pub message: String,
     pub since: Timestamp,
-    pub until: Timestamp,
+    /// When the event about it was last written.
+    pub told: Timestamp,
 }
 
-/// What waits.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum BackOffKey {
-    /// The next start of a container.
-    Restart(String),
-    /// The next pull for a container.
-    Image(String),
+/// How far a hook is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Hook {
+    /// There is none, or its time has not come.
+    #[default]
+    None,
+    /// It is to be run.
+    Due,
+    Done,
+    /// It did not work: the container has to go.
+    Failed,
 }
 
-/// A wait that doubles.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BackOff {
-    pub delay: Duration,
-    pub updated: Timestamp,
-}
-
-/// What is remembered of a running container.
-#[derive(Clone, Debug, Default)]
-pub struct RunningMemory {
-    pub probes: BTreeMap<Kind, ProbeState>,
-    /// `None` until the hook was run, or where there is none.
-    pub post_started: bool,
-    /// The container was asked to end, and is killed then.
-    pub kill_at: Option<Timestamp>,
-    /// A probe has failed for good; the container is to be stopped.
-    pub condemned: Option<Kind>,
-}
-
-/// One start of a container, however much of it is left.
+/// A running container that was asked to end.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Instance {
-    pub attempt: u32,
-    pub id: ContainerId,
-    pub started_at: Option<Timestamp>,
-    pub end: Option<End>,
-}
-
-/// How an instance ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct End {
-    pub exit: Exit,
-    pub reason: String,
+pub struct Stop {
+    pub reason: StopReason,
+    pub since: Timestamp,
+    /// In seconds, the preStop hook included.
+    pub grace: i64,
+    pub pre_stop: Hook,
+    /// When the signal was sent that asks it to end.
+    pub asked: Option<Timestamp>,
+    /// The signal that does not ask was sent.
+    pub killed: bool,
 }
 
 impl Observed {
-    /// Whether the namespaces are there.
-    pub fn alive(&self) -> bool {
+    /// What is known when a kubelet starts: what the node has of the Pod, and what the API server was last told.
+    #[must_use]
+    pub fn restore(pod: &Pod, state: Option<&PodState>) -> Self {
+        let mut observed = Observed::default();
+        if let Some(state) = state {
+            observed.sandbox = Some(Sandbox { ip: state.ip.clone(), alive: state.alive });
+            if state.alive {
+                // They are there, since the Pod runs; but what they are made from may have changed meanwhile.
+                let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
+                let there = VolumeRecord { ready: true, stale: true, ..VolumeRecord::default() };
+                observed.volumes = volumes.map(|volume| (volume.name.clone(), there.clone())).collect();
+            }
+        }
+        for member in members::all(pod) {
+            let record = restore_container(pod, state, &member);
+            observed.containers.insert(member.spec.name.clone(), record);
+        }
+        let told = pod.status.as_ref();
+        let phase = told.and_then(|told| told.phase.as_deref());
+        if matches!(phase, Some("Succeeded" | "Failed")) {
+            // Whatever the containers look like now: a Pod that has ended does not begin again.
+            observed.ending = Some((Ending::Finished, Timestamp::UNIX_EPOCH));
+            observed.failure = told.and_then(|told| {
+                let reason = told.reason.clone()?;
+                Some((reason, told.message.clone().unwrap_or_default()))
+            });
+        }
+        observed
+    }
+
+    /// The record of a container; an empty one for a container that was never looked at.
+    #[must_use]
+    pub fn container(&self, name: &str) -> &ContainerRecord {
+        static EMPTY: std::sync::LazyLock<ContainerRecord> = std::sync::LazyLock::new(ContainerRecord::default);
+        self.containers.get(name).unwrap_or(&EMPTY)
+    }
+
+    /// Whether the Pod's namespaces are there.
+    #[must_use]
+    pub fn has_sandbox(&self) -> bool {
         self.sandbox.as_ref().is_some_and(|sandbox| sandbox.alive)
     }
 
-    /// Whether something is under way already.
-    pub fn busy(&self, task: &Task) -> bool {
-        self.memory.tasks.contains(task)
-    }
-
-    /// The starts of a container that are known of, the newest last. Where nothing is left of the newest, the status
-    /// that the API server has still tells of it: that is how a Pod's count of restarts survives a reboot.
-    pub fn instances(&self, pod: &Pod, container: &str) -> Vec<Instance> {
-        let mut instances: Vec<Instance> = Vec::new();
-        for state in self.sandbox.iter().flat_map(|sandbox| &sandbox.containers).filter(|state| state.name == container)
-        {
-            let end = state.exit.clone().map(|exit| End { reason: reason(&exit).to_owned(), exit });
-            let started_at = Some(state.started_at);
-            instances.push(Instance { attempt: state.attempt, id: state.id.clone(), started_at, end });
-        }
-        for failed in self.memory.failed_starts.iter().filter(|failed| failed.container == container) {
-            instances.push(failed.instance());
-        }
-        if let Some(told) = told_instance(pod, container)
-            && instances.iter().all(|instance| instance.attempt < told.attempt)
-        {
-            instances.push(told);
-        }
-        instances.sort_by_key(|instance| instance.attempt);
-        instances
-    }
-
-    /// The newest start of a container.
-    pub fn latest(&self, pod: &Pod, container: &str) -> Option<Instance> {
-        self.instances(pod, container).pop()
-    }
-
-    /// The containers that run now, by name and id.
-    pub fn running(&self) -> impl Iterator<Item = (&str, &ContainerId)> {
-        self.sandbox
-            .iter()
-            .filter(|sandbox| sandbox.alive)
-            .flat_map(|sandbox| &sandbox.containers)
-            .filter(|state| state.exit.is_none())
-            .map(|state| (state.name.as_str(), &state.id))
+    /// Whether any of the Pod's processes may be there: running, or being started.
+    #[must_use]
+    pub fn anything_runs(&self) -> bool {
+        self.containers.values().any(|record| record.is_running() || record.starting.is_some())
     }
 }
 
-/// The words of a container runtime for how a process ended.
-fn reason(exit: &Exit) -> &'static str {
-    if exit.oom_killed {
-        "OOMKilled"
-    } else if exit.code == 0 {
-        "Completed"
-    } else {
-        "Error"
+impl ContainerRecord {
+    /// Whether it runs now.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.run.as_ref().is_some_and(Run::is_running)
+    }
+
+    /// How the newest run ended.
+    #[must_use]
+    pub fn exit(&self) -> Option<&Exit> {
+        self.run.as_ref().and_then(|run| run.exit.as_ref())
+    }
+
+    /// Whether the newest run, of the present namespaces, ended well.
+    #[must_use]
+    pub fn succeeded(&self) -> bool {
+        self.run.as_ref().is_some_and(|run| !run.stale && run.exit.as_ref().is_some_and(|exit| exit.code == 0))
+    }
+
+    /// Whether it has come up: runs, its postStart hook is done and its startup probe, if any, succeeded.
+    #[must_use]
+    pub fn has_started(&self) -> bool {
+        use crate::probes::Verdict::Success;
+        self.is_running()
+            && matches!(self.post_start, Hook::None | Hook::Done)
+            && self.probes.get(&Kind::Startup).is_none_or(|prober| prober.verdict() == Success)
+    }
+
+    /// Whether it may get requests.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        use crate::probes::Verdict::Success;
+        self.has_started() && self.probes.get(&Kind::Readiness).is_none_or(|prober| prober.verdict() == Success)
+    }
+
+    /// The number of the run that comes next.
+    #[must_use]
+    pub fn next_attempt(&self) -> u32 {
+        self.run.as_ref().map_or(0, |run| run.attempt.saturating_add(1))
     }
 }
 
-impl FailedStart {
-    fn instance(&self) -> Instance {
-        let exit =
-            Exit { code: 128, signal: None, finished_at: self.at, oom_killed: false, message: self.message.clone() };
-        let end = End { exit, reason: self.reason.clone() };
-        Instance { attempt: self.attempt, id: self.id.clone(), started_at: None, end: Some(end) }
+/// The probers of a container that started at `started`.
+fn probers(container: &k8s_openapi::api::core::v1::Container, started: Timestamp) -> BTreeMap<Kind, Prober> {
+    Kind::ALL
+        .into_iter()
+        .filter_map(|kind| Some((kind, Prober::new(Timing::from(kind.of(container)?), started))))
+        .collect()
+}
+
+fn restore_container(pod: &Pod, state: Option<&PodState>, member: &members::Member<'_>) -> ContainerRecord {
+    let name = &member.spec.name;
+    let told = told_status(pod, name);
+    let mut runs: BTreeMap<u32, Run> = told.map(|told| told_runs(pod, told)).unwrap_or_default();
+    let alive = state.is_some_and(|state| state.alive);
+    for found in state.iter().flat_map(|state| &state.containers).filter(|found| found.name == *name) {
+        let known = runs.get(&found.attempt);
+        let run = Run {
+            id: found.id.clone(),
+            attempt: found.attempt,
+            image: known.or_else(|| runs.values().next()).map(|run| run.image.clone()).unwrap_or_default(),
+            image_id: known.or_else(|| runs.values().next()).map(|run| run.image_id.clone()).unwrap_or_default(),
+            started_at: found.started_at,
+            exit: found.exit.clone(),
+            reason: None,
+            stale: !alive,
+        };
+        runs.insert(found.attempt, run);
+    }
+    let mut newest = runs.into_values().rev();
+    let mut run = newest.next();
+    if let Some(run) = run.as_mut().filter(|run| run.exit.is_none() && !is_there(state, &run.id)) {
+        // It was running when the kubelet last looked, and nothing is left that could say how it ended.
+        run.exit = Some(lost(run.started_at));
+        run.reason = Some("Unknown");
+        run.stale = true;
+    }
+    let running = run.as_ref().filter(|run| run.is_running()).map(|run| run.started_at);
+    ContainerRecord {
+        probes: running.map(|started| probers(&member.spec, started)).unwrap_or_default(),
+        post_start: if running.is_some() { Hook::Done } else { Hook::None },
+        previous: newest.next(),
+        run,
+        ..ContainerRecord::default()
     }
 }
 
-/// The newest start that the status in the API speaks of.
-fn told_instance(pod: &Pod, container: &str) -> Option<Instance> {
+fn is_there(state: Option<&PodState>, id: &ContainerId) -> bool {
+    state.is_some_and(|state| state.alive && state.containers.iter().any(|found| found.id == *id))
+}
+
+/// The end of a run that nobody saw.
+fn lost(finished_at: Timestamp) -> Exit {
+    Exit { code: 255, signal: None, finished_at, oom_killed: false, message: String::new() }
+}
+
+fn told_status<'a>(pod: &'a Pod, name: &str) -> Option<&'a ContainerStatus> {
     let status = pod.status.as_ref()?;
-    let told: &ContainerStatus = [&status.container_statuses, &status.init_container_statuses]
+    [&status.init_container_statuses, &status.container_statuses, &status.ephemeral_container_statuses]
         .into_iter()
         .flatten()
         .flatten()
-        .find(|status| status.name == container)?;
-    let state = told.state.as_ref();
-    let ended = state.and_then(|state| state.terminated.as_ref());
-    let ended = ended.or_else(|| told.last_state.as_ref().and_then(|last| last.terminated.as_ref()));
-    let running = state.and_then(|state| state.running.as_ref());
-    let attempt = u32::try_from(told.restart_count).ok()?;
-    let id = told.container_id.as_deref().unwrap_or_default().rsplit('/').next().unwrap_or_default().to_owned();
-    if let Some(running) = running {
-        let started_at = running.started_at.as_ref().map(|time| time.0);
-        // Whoever looks for it does not find it: the node went down under it.
-        let exit = Exit {
-            code: 137,
-            signal: None,
-            finished_at: started_at.unwrap_or_default(),
-            oom_killed: false,
-            message: "The container could not be located when the pod was terminated".to_owned(),
-        };
-        let end = Some(End { exit, reason: "ContainerStatusUnknown".to_owned() });
-        return Some(Instance { attempt, id, started_at, end });
-    }
-    let ended = ended?;
-    let exit = Exit {
-        code: ended.exit_code,
-        signal: ended.signal,
-        finished_at: ended.finished_at.as_ref().map(|time| time.0).unwrap_or_default(),
-        oom_killed: ended.reason.as_deref() == Some("OOMKilled"),
-        message: ended.message.clone().unwrap_or_default(),
+        .find(|told| told.name == name)
+}
+
+/// The runs that a status tells of, by attempt.
+fn told_runs(pod: &Pod, told: &ContainerStatus) -> BTreeMap<u32, Run> {
+    let uid = pod.metadata.uid.clone().unwrap_or_default();
+    let restarts = u32::try_from(told.restart_count).unwrap_or_default();
+    let state = |id: Option<&String>, started_at, exit| {
+        let id = id?.rsplit('/').next()?.to_owned();
+        let attempt = [restarts, restarts.saturating_sub(1)]
+            .into_iter()
+            .find(|attempt| backend::container_id(&uid, &told.name, *attempt) == id)?;
+        let (image, image_id) = (told.image.clone(), told.image_id.clone());
+        Some((attempt, Run { id, attempt, image, image_id, started_at, exit, reason: None, stale: false }))
     };
-    let end = Some(End { exit, reason: ended.reason.clone().unwrap_or_default() });
-    let started_at = ended.started_at.as_ref().map(|time| time.0);
-    Some(Instance { attempt, id, started_at, end })
+    let ended = |ended: Option<&ContainerStateTerminated>| {
+        let ended = ended?;
+        let time = |time: &Option<k8s_openapi::apimachinery::pkg::apis::meta::v1::Time>| {
+            time.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0)
+        };
+        let exit = Exit {
+            code: ended.exit_code,
+            signal: ended.signal,
+            finished_at: time(&ended.finished_at),
+            oom_killed: ended.reason.as_deref() == Some("OOMKilled"),
+            message: ended.message.clone().unwrap_or_default(),
+        };
+        let (attempt, mut run) = state(ended.container_id.as_ref(), time(&ended.started_at), Some(exit))?;
+        run.reason = (ended.reason.as_deref() == Some("StartError")).then_some("StartError");
+        Some((attempt, run))
+    };
+    let running = told.state.as_ref().and_then(|state| state.running.as_ref()).and_then(|running| {
+        let started = running.started_at.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0);
+        state(told.container_id.as_ref(), started, None)
+    });
+    let last = told.last_state.as_ref().and_then(|state| ended(state.terminated.as_ref()));
+    let now = told.state.as_ref().and_then(|state| ended(state.terminated.as_ref()));
+    last.into_iter().chain(now).chain(running).collect()
 }
 
-impl Memory {
-    pub(super) fn volumes_ready(&self) -> bool {
-        self.volumes.ready
-    }
-
-    pub(super) fn volumes_due(&self, now: Timestamp) -> bool {
-        self.volumes.next.is_none_or(|next| next <= now)
-    }
-
-    pub(super) fn volumes_retry(&self) -> Option<Timestamp> {
-        self.volumes.next
-    }
-
-    /// All volumes are as the Pod asks for.
-    pub fn volumes_done(&mut self, now: Timestamp) {
-        self.volumes = Volumes { ready: true, failing: None, next: Some(later(now, VOLUME_REFRESH)) };
-    }
-
-    /// One could not be set up: try again, each time after twice the wait.
-    pub fn volumes_failed(&mut self, now: Timestamp) {
-        let delay = self.volumes.failing.map_or(FIRST_VOLUME_RETRY, |last| (last * 2).min(LONGEST_VOLUME_RETRY));
-        self.volumes.failing = Some(delay);
-        self.volumes.next = Some(later(now, delay));
-    }
-
-    /// Until when `key` has to wait after something that happened at `since`. The first time there is no wait.
-    pub fn waits_until(&self, key: &BackOffKey, since: Timestamp) -> Option<Timestamp> {
-        let back_off = self.back_offs.get(key)?;
-        let forgotten = later(back_off.updated, BACK_OFF_FORGOTTEN) < since;
-        (!forgotten).then(|| later(since, back_off.delay))
-    }
-
-    /// Lengthens the wait that the next failure meets.
-    pub fn lengthen(&mut self, key: BackOffKey, since: Timestamp) -> Duration {
-        let known = self.back_offs.get(&key).filter(|known| later(known.updated, BACK_OFF_FORGOTTEN) >= since);
-        let delay = known.map_or(FIRST_BACK_OFF, |known| (known.delay * 2).min(LONGEST_BACK_OFF));
-        self.back_offs.insert(key, BackOff { delay, updated: since });
-        delay
-    }
-
-    /// Forgets what belonged to containers that are no more.
-    pub(super) fn keep_only<'a>(&mut self, running: impl Iterator<Item = &'a ContainerId>) {
-        let running: BTreeSet<&ContainerId> = running.collect();
-        self.running.retain(|id, _| running.contains(id));
-    }
-}
-
-/// `time` and a while, or the end of time.
-pub(super) fn later(time: Timestamp, while_: Duration) -> Timestamp {
-    time.checked_add(while_).unwrap_or(Timestamp::MAX)
+/// The event of an action about a container.
+fn about(pod: &Pod, name: &str, event: events::Event) -> events::Told {
+    events::Told { field_path: members::find(pod, name).map(|member| member.field_path()), event }
 }

@@ -1,137 +1,119 @@
-//! From requests and limits to what the kernel is told (pkg/kubelet/cm/helpers_linux.go, pkg/kubelet/qos).
+//! What a Pod asks for and may use, as its cgroups are told (pkg/kubelet/cm, pkg/kubelet/qos).
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{Container, Pod};
+use k8s_openapi::api::core::v1::{Container, Pod, ResourceRequirements};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-use super::spec;
+use super::members::{self, Role};
 use crate::backend::{Qos, Resources};
 
-type Amounts = BTreeMap<String, Quantity>;
+/// The most processes a Pod may have (a kubelet's `podPidsLimit`).
+pub const PIDS: u64 = 16_384;
 
-/// An amount in thousandths: `500m` is 500, `2` is 2000, `1Ki` is 1024000. `None` for what is no quantity.
-pub fn millis(quantity: &Quantity) -> Option<u64> {
-    let text = quantity.0.trim();
-    let split = text.find(|character: char| !(character.is_ascii_digit() || character == '.')).unwrap_or(text.len());
-    let (number, suffix) = text.split_at(split);
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    let scale: u128 = 1_000_000_000;
-    let digits: String = fraction.chars().chain(std::iter::repeat('0')).take(9).collect();
-    let value = whole.parse::<u128>().or_else(|error| if whole.is_empty() { Ok(0) } else { Err(error) }).ok()? * scale
-        + digits.parse::<u128>().ok()?;
-    // Numerator and denominator of a suffix, for thousandths.
-    let (times, over): (u128, u128) = match suffix {
-        "n" => (1, 1_000_000),
-        "u" => (1, 1000),
-        "m" => (1, 1),
-        "" => (1000, 1),
-        "k" => (1000 * 1000, 1),
-        "M" => (1000 * 1000_u128.pow(2), 1),
-        "G" => (1000 * 1000_u128.pow(3), 1),
-        "T" => (1000 * 1000_u128.pow(4), 1),
-        "P" => (1000 * 1000_u128.pow(5), 1),
-        "E" => (1000 * 1000_u128.pow(6), 1),
-        "Ki" => (1000 * 1024, 1),
-        "Mi" => (1000 * 1024_u128.pow(2), 1),
-        "Gi" => (1000 * 1024_u128.pow(3), 1),
-        "Ti" => (1000 * 1024_u128.pow(4), 1),
-        "Pi" => (1000 * 1024_u128.pow(5), 1),
-        "Ei" => (1000 * 1024_u128.pow(6), 1),
-        exponent if exponent.starts_with(['e', 'E']) => {
-            let power = exponent.get(1..)?.parse::<i32>().ok()?;
-            let factor = 10_u128.checked_pow(power.unsigned_abs())?;
-            if power < 0 { (1000, factor) } else { (1000_u128.checked_mul(factor)?, 1) }
-        }
-        _ => return None,
-    };
-    let exact = value.checked_mul(times)?;
-    // Rounded up, as the API server does with what is finer than it keeps.
-    u64::try_from(exact.div_ceil(scale * over)).ok()
-}
+type List = BTreeMap<String, Quantity>;
 
-fn amount(amounts: Option<&Amounts>, name: &str) -> Option<u64> {
-    millis(amounts?.get(name)?)
-}
-
-fn limits(container: &Container) -> Option<&Amounts> {
-    container.resources.as_ref()?.limits.as_ref()
-}
-
-fn requests(container: &Container) -> Option<&Amounts> {
-    container.resources.as_ref()?.requests.as_ref()
-}
-
-/// The cgroup settings of a container.
-pub fn of_container(pod: &Pod, container: &Container, node_memory: u64) -> Resources {
-    let cpu_limit = amount(limits(container), "cpu");
-    let cpu_request = amount(requests(container), "cpu").or(cpu_limit);
-    let memory_limit = amount(limits(container), "memory").map(|millis| millis / 1000);
-    Resources {
-        cpu_request_millis: Some(cpu_request.unwrap_or(0)),
-        cpu_limit_millis: cpu_limit.filter(|limit| *limit > 0),
-        memory_limit: memory_limit.filter(|limit| *limit > 0),
-        pids_limit: None,
-        oom_score_adj: Some(oom_score_adj(pod, container, node_memory)),
-    }
-}
-
-/// The cgroup settings of the Pod: sums, and a limit only where every container has one.
-pub fn of_pod(pod: &Pod) -> Resources {
-    let containers = || spec::containers(pod).map(|(_, container)| container);
-    let sum_of_limits = |name: &str| -> Option<u64> {
-        containers().map(|container| amount(limits(container), name).filter(|limit| *limit > 0)).sum()
-    };
-    let requested =
-        |container: &Container| amount(requests(container), "cpu").or(amount(limits(container), "cpu")).unwrap_or(0);
-    Resources {
-        cpu_request_millis: Some(containers().map(requested).sum()),
-        cpu_limit_millis: sum_of_limits("cpu"),
-        memory_limit: sum_of_limits("memory").map(|millis| millis / 1000),
-        pids_limit: None,
-        oom_score_adj: None,
-    }
-}
-
-/// How willingly the kernel ends a container when memory is short (pkg/kubelet/qos/policy.go).
-fn oom_score_adj(pod: &Pod, container: &Container, node_memory: u64) -> i32 {
-    match qos(pod) {
-        Qos::Guaranteed => -997,
-        Qos::BestEffort => 1000,
-        Qos::Burstable => {
-            let requested = amount(requests(container), "memory").unwrap_or(0) / 1000;
-            let share = (1000 * requested).checked_div(node_memory).unwrap_or(0);
-            i32::try_from(1000_u64.saturating_sub(share)).unwrap_or(1000).clamp(3, 999)
-        }
-    }
-}
-
-/// The Pod's quality of service (GetPodQOS of pkg/apis/core/v1/helper/qos).
+/// Quality of service: what the kernel may take from the Pod when the node runs short.
+#[must_use]
 pub fn qos(pod: &Pod) -> Qos {
-    let set = |amounts: Option<&Amounts>, name: &str| amount(amounts, name).is_some_and(|amount| amount > 0);
     let mut any = false;
     let mut guaranteed = true;
-    for (_, container) in spec::all_containers(pod) {
+    for member in members::init(pod).chain(members::main(pod)) {
+        let (requests, limits) = lists(member.spec.resources.as_ref());
         for name in ["cpu", "memory"] {
-            let (limit, request) = (amount(limits(container), name), amount(requests(container), name));
-            any |= set(limits(container), name) || set(requests(container), name);
-            guaranteed &= limit.is_some_and(|limit| limit > 0) && request.is_none_or(|request| Some(request) == limit);
+            let (request, limit) = (amount(requests, name), amount(limits, name));
+            any |= request > 0 || limit > 0;
+            guaranteed &=
+                limit > 0 && (request == limit || requests.is_none_or(|requests| !requests.contains_key(name)));
         }
     }
     match (any, guaranteed) {
-        (false, _) => Qos::BestEffort,
         (true, true) => Qos::Guaranteed,
         (true, false) => Qos::Burstable,
+        (false, _) => Qos::BestEffort,
     }
 }
 
-/// As the status writes it.
-pub fn qos_class(pod: &Pod) -> &'static str {
-    match qos(pod) {
+/// The class as the status spells it.
+#[must_use]
+pub fn qos_name(qos: Qos) -> &'static str {
+    match qos {
         Qos::Guaranteed => "Guaranteed",
         Qos::Burstable => "Burstable",
         Qos::BestEffort => "BestEffort",
     }
+}
+
+/// What a container's cgroup is set to; `node_memory` is the node's size in bytes, which `oom_score_adj` is relative to.
+#[must_use]
+pub fn of_container(pod: &Pod, container: &Container, node_memory: u64) -> Resources {
+    let (requests, limits) = lists(container.resources.as_ref());
+    let cpu_limit = positive(amount(limits, "cpu"));
+    let memory_limit = positive(amount(limits, "memory")).map(|milli| milli / 1000);
+    let memory_request = positive(amount(requests, "memory")).map(|milli| milli / 1000).or(memory_limit);
+    Resources {
+        cpu_request_millis: Some(positive(amount(requests, "cpu")).or(cpu_limit).unwrap_or(0)),
+        cpu_limit_millis: cpu_limit,
+        memory_limit,
+        pids_limit: None,
+        oom_score_adj: Some(oom_score_adj(qos(pod), memory_request.unwrap_or(0), node_memory)),
+    }
+}
+
+/// What the Pod's own cgroup is set to: the sums of its containers, a limit only where each has one.
+#[must_use]
+pub fn of_pod(pod: &Pod) -> Resources {
+    let total = |list: fn(&ResourceRequirements) -> Option<&List>, name: &str| {
+        let of = |container: &Container| positive(amount(container.resources.as_ref().and_then(list), name));
+        let sidecars = members::init(pod).filter(|member| member.role == Role::Sidecar);
+        let together: Option<u64> = members::main(pod).chain(sidecars).map(|member| of(&member.spec)).sum();
+        let alone = members::init(pod).filter_map(|member| of(&member.spec)).max();
+        together.map(|together| together.max(alone.unwrap_or(0)))
+    };
+    let requests = |name: &str| {
+        let of = |container: &Container| {
+            let (requests, limits) = lists(container.resources.as_ref());
+            positive(amount(requests, name)).or(positive(amount(limits, name))).unwrap_or(0)
+        };
+        let sidecars = members::init(pod).filter(|member| member.role == Role::Sidecar);
+        let together: u64 = members::main(pod).chain(sidecars).map(|member| of(&member.spec)).sum();
+        together.max(members::init(pod).map(|member| of(&member.spec)).max().unwrap_or(0))
+    };
+    Resources {
+        cpu_request_millis: Some(requests("cpu")),
+        cpu_limit_millis: total(|resources| resources.limits.as_ref(), "cpu"),
+        memory_limit: total(|resources| resources.limits.as_ref(), "memory").map(|milli| milli / 1000),
+        pids_limit: Some(PIDS),
+        oom_score_adj: None,
+    }
+}
+
+/// How willingly the kernel kills the container when memory runs out: the more of the node it asked for, the less.
+fn oom_score_adj(qos: Qos, memory_request: u64, node_memory: u64) -> i32 {
+    match qos {
+        Qos::Guaranteed => -997,
+        Qos::BestEffort => 1000,
+        Qos::Burstable => {
+            let share = 1000 * u128::from(memory_request) / u128::from(node_memory.max(1));
+            // Never as safe as a guaranteed one, never as unsafe as one that asked for nothing.
+            (1000 - i32::try_from(share).unwrap_or(1000)).clamp(3, 999)
+        }
+    }
+}
+
+fn lists(resources: Option<&ResourceRequirements>) -> (Option<&List>, Option<&List>) {
+    let requests = resources.and_then(|resources| resources.requests.as_ref());
+    (requests, resources.and_then(|resources| resources.limits.as_ref()))
+}
+
+/// An amount in thousandths; 0 when there is none.
+pub(crate) fn amount(list: Option<&List>, name: &str) -> i64 {
+    let text = list.and_then(|list| list.get(name)).map(|quantity| quantity.0.as_str());
+    text.and_then(|text| podlab_api::quantity::Quantity::parse(text).ok()).map_or(0, |quantity| quantity.milli_value())
+}
+
+fn positive(amount: i64) -> Option<u64> {
+    u64::try_from(amount).ok().filter(|amount| *amount > 0)
 }
 
 #[cfg(test)]
@@ -139,42 +121,49 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    #[test]
-    fn quantities_are_read_exactly() {
-        let cases = [
-            ("500m", 500),
-            ("2", 2000),
-            ("0.1", 100),
-            (".5", 500),
-            ("128Mi", 134_217_728_000),
-            ("1e3", 1_000_000),
-            ("1k", 1_000_000),
-            ("1n", 1),
-        ];
-        for (text, expected) in cases {
-            assert_eq!(millis(&Quantity(text.to_owned())), Some(expected), "{text}");
-        }
-        for text in ["", "x", "1x", "-1", "1e99"] {
-            let read = millis(&Quantity(text.to_owned()));
-            assert!(read.is_none() || text.is_empty(), "{text}: {read:?}");
-        }
-    }
-
     fn pod(resources: &[serde_json::Value]) -> Pod {
-        let containers: Vec<_> =
-            resources.iter().map(|resources| json!({"name": "c", "resources": resources})).collect();
-        serde_json::from_value(json!({"metadata": {}, "spec": {"containers": containers}})).unwrap()
+        let containers: Vec<_> = resources
+            .iter()
+            .enumerate()
+            .map(|(index, resources)| json!({"name": format!("c{index}"), "resources": resources}))
+            .collect();
+        serde_json::from_value(json!({"spec": {"containers": containers}})).unwrap()
     }
 
     #[test]
-    fn the_class_follows_from_all_containers() {
-        let full = json!({"limits": {"cpu": "1", "memory": "1Gi"}});
-        let none = json!({});
-        let some = json!({"requests": {"cpu": "100m"}});
-        assert_eq!(qos(&pod(std::slice::from_ref(&none))), Qos::BestEffort);
-        assert_eq!(qos(&pod(&[full.clone()])), Qos::Guaranteed);
-        assert_eq!(qos(&pod(&[full.clone(), none])), Qos::Burstable);
-        assert_eq!(qos(&pod(&[some])), Qos::Burstable);
-        assert_eq!(of_pod(&pod(&[full.clone(), full])).memory_limit, Some(2 << 30));
+    fn classes_follow_from_requests_and_limits() {
+        let both = json!({"requests": {"cpu": "100m", "memory": "32Mi"}, "limits": {"cpu": "0.1", "memory": "32Mi"}});
+        for (resources, class) in [
+            (vec![json!({})], Qos::BestEffort),
+            (vec![both.clone()], Qos::Guaranteed),
+            (vec![json!({"limits": {"cpu": "1", "memory": "1Gi"}})], Qos::Guaranteed),
+            (vec![both.clone(), json!({})], Qos::Burstable),
+            (vec![json!({"limits": {"memory": "1Gi"}})], Qos::Burstable),
+            (vec![json!({"requests": {"cpu": "1m"}})], Qos::Burstable),
+        ] {
+            assert_eq!(qos(&pod(&resources)), class, "{resources:?}");
+        }
+    }
+
+    /// golden 472 and 476: a request of 500m and 128Mi, a limit of 1 and 256Mi, on a node of 24684084Ki.
+    #[test]
+    fn a_container_gets_what_the_golden_one_got() {
+        let resources =
+            json!({"requests": {"cpu": "500m", "memory": "128Mi"}, "limits": {"cpu": "1", "memory": "256Mi"}});
+        let pod = pod(&[resources]);
+        let container = &pod.spec.as_ref().unwrap().containers[0];
+        let set = of_container(&pod, container, 24_684_084 << 10);
+        assert_eq!(set.cpu_request_millis, Some(500));
+        assert_eq!(set.cpu_limit_millis, Some(1000));
+        assert_eq!(set.memory_limit, Some(268_435_456));
+        assert_eq!(set.oom_score_adj, Some(995));
+    }
+
+    #[test]
+    fn a_pod_has_a_limit_when_every_container_has_one() {
+        let limit = |cpu: &str| json!({"limits": {"cpu": cpu}, "requests": {"cpu": "50m"}});
+        let both = of_pod(&pod(&[limit("100m"), limit("200m")]));
+        assert_eq!((both.cpu_request_millis, both.cpu_limit_millis), (Some(100), Some(300)));
+        assert_eq!(of_pod(&pod(&[limit("100m"), json!({})])).cpu_limit_millis, None);
     }
 }

@@ -1,161 +1,145 @@
-//! The files of configMap, secret, downwardAPI and projected volumes.
+//! Volumes that are files made from objects: ConfigMaps, Secrets, the downward API, tokens, and several of them in one.
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
-use k8s_openapi::api::core::v1::{
-    ConfigMap, Container, DownwardAPIVolumeFile, KeyToPath, Secret, ServiceAccount, ServiceAccountTokenProjection,
-    Volume as Wanted,
-};
+use k8s_openapi::api::core::v1::{ConfigMap, DownwardAPIVolumeFile, KeyToPath, Pod, Secret, Volume, VolumeProjection};
 
-use super::{Lookup, VolumeError};
 use crate::backend::ProjectedFile;
-use crate::kubelet::fields;
+use crate::kubelet::fields::{self, Around};
+use crate::kubelet::sources::Sources;
+
+/// The mode of a file that says nothing about it.
+const DEFAULT_MODE: u32 = 0o644;
 
 type Files = BTreeMap<String, ProjectedFile>;
-type Data = BTreeMap<String, Vec<u8>>;
 
-/// What a file may be read by when nobody says otherwise.
-const DEFAULT_MODE: i32 = 0o644;
-
-/// The files of a volume; `None` for a volume that is not made of files.
-pub(super) async fn files(lookup: &Lookup<'_>, volume: &Wanted) -> Result<Option<Files>, VolumeError> {
-    let mut files = Files::new();
+/// The files of a volume; `None` when it is of another kind.
+pub(super) fn files(pod: &Pod, volume: &Volume, sources: &Sources, around: &Around) -> Option<Result<Files, String>> {
     if let Some(source) = &volume.config_map {
-        let optional = source.optional.unwrap_or(false);
-        let data = config_map(lookup, &source.name, optional).await?;
-        place(&mut files, data, source.items.as_deref(), source.default_mode, ("configmap", "config"), optional)?;
-    } else if let Some(source) = &volume.secret {
-        let optional = source.optional.unwrap_or(false);
-        let data = secret(lookup, source.secret_name.as_deref().unwrap_or_default(), optional).await?;
-        place(&mut files, data, source.items.as_deref(), source.default_mode, ("secret", "secret"), optional)?;
-    } else if let Some(source) = &volume.downward_api {
-        downward(lookup, &mut files, source.items.as_deref(), source.default_mode)?;
-    } else if let Some(projected) = &volume.projected {
-        let mode = projected.default_mode;
-        for source in projected.sources.iter().flatten() {
-            if let Some(source) = &source.config_map {
-                let optional = source.optional.unwrap_or(false);
-                let data = config_map(lookup, &source.name, optional).await?;
-                place(&mut files, data, source.items.as_deref(), mode, ("configmap", "config"), optional)?;
-            }
-            if let Some(source) = &source.secret {
-                let optional = source.optional.unwrap_or(false);
-                let data = secret(lookup, &source.name, optional).await?;
-                place(&mut files, data, source.items.as_deref(), mode, ("secret", "secret"), optional)?;
-            }
-            if let Some(source) = &source.downward_api {
-                downward(lookup, &mut files, source.items.as_deref(), mode)?;
-            }
-            if let Some(source) = &source.service_account_token {
-                let content = token(lookup, source).await?;
-                files.insert(source.path.clone(), file(content, None, mode));
-            }
-        }
-    } else {
-        return Ok(None);
+        let mode = mode(source.default_mode, DEFAULT_MODE);
+        let (items, optional) = (source.items.as_deref(), source.optional == Some(true));
+        return Some(config_map(&source.name, sources, items, mode, optional));
     }
-    Ok(Some(files))
+    if let Some(source) = &volume.secret {
+        let mode = mode(source.default_mode, DEFAULT_MODE);
+        let (items, optional) = (source.items.as_deref(), source.optional == Some(true));
+        return Some(secret(source.secret_name.as_deref().unwrap_or_default(), sources, items, mode, optional));
+    }
+    if let Some(source) = &volume.downward_api {
+        let mode = mode(source.default_mode, DEFAULT_MODE);
+        return Some(downward(pod, source.items.as_deref().unwrap_or_default(), mode, around));
+    }
+    let projected = volume.projected.as_ref()?;
+    let mode = mode(projected.default_mode, DEFAULT_MODE);
+    let mut all = Files::new();
+    for (place, source) in projected.sources.iter().flatten().enumerate() {
+        match projection(pod, volume, place, source, sources, mode, around) {
+            Ok(files) => all.extend(files),
+            Err(error) => return Some(Err(error)),
+        }
+    }
+    Some(Ok(all))
 }
 
-fn file(content: Vec<u8>, mode: Option<i32>, default: Option<i32>) -> ProjectedFile {
-    let mode = mode.or(default).unwrap_or(DEFAULT_MODE);
-    ProjectedFile { content, mode: u32::try_from(mode).unwrap_or(0o644) & 0o777 }
+fn projection(
+    pod: &Pod,
+    volume: &Volume,
+    place: usize,
+    source: &VolumeProjection,
+    sources: &Sources,
+    mode: u32,
+    around: &Around,
+) -> Result<Files, String> {
+    if let Some(source) = &source.config_map {
+        return config_map(&source.name, sources, source.items.as_deref(), mode, source.optional == Some(true));
+    }
+    if let Some(source) = &source.secret {
+        return secret(&source.name, sources, source.items.as_deref(), mode, source.optional == Some(true));
+    }
+    if let Some(source) = &source.downward_api {
+        return downward(pod, source.items.as_deref().unwrap_or_default(), mode, around);
+    }
+    let Some(token) = &source.service_account_token else { return Ok(Files::new()) };
+    let text = sources.tokens.get(&(volume.name.clone(), place)).ok_or("the token was not asked for")?;
+    // Readable by whom the container runs as: by all when it says nothing, by its group when the Pod has one.
+    let has_group = pod.spec.as_ref().and_then(|spec| spec.security_context.as_ref()?.fs_group).is_some();
+    let mode = if has_group { 0o600 } else { mode };
+    Ok(Files::from([(token.path.clone(), ProjectedFile { content: text.clone().into_bytes(), mode })]))
 }
 
-/// Puts keys under their paths: those that are listed, or all under their own names.
-fn place(
-    files: &mut Files,
-    mut data: Data,
+fn config_map(
+    name: &str,
+    sources: &Sources,
     items: Option<&[KeyToPath]>,
-    mode: Option<i32>,
-    (kind, what): (&'static str, &'static str),
+    mode: u32,
     optional: bool,
-) -> Result<(), VolumeError> {
-    let Some(items) = items.filter(|items| !items.is_empty()) else {
-        files.extend(data.into_iter().map(|(key, content)| (key, file(content, None, mode))));
-        return Ok(());
+) -> Result<Files, String> {
+    let Some(map) = sources.config_map(name) else {
+        return if optional { Ok(Files::new()) } else { Err(format!("configmap \"{name}\" not found")) };
     };
+    let ConfigMap { data, binary_data, .. } = map;
+    let text = data.iter().flatten().map(|(key, value)| (key.as_str(), value.as_bytes()));
+    let binary = binary_data.iter().flatten().map(|(key, value)| (key.as_str(), value.0.as_slice()));
+    select(&text.chain(binary).collect(), items, mode, optional)
+        .map_err(|key| format!("configmap references non-existent config key: {key}"))
+}
+
+fn secret(
+    name: &str,
+    sources: &Sources,
+    items: Option<&[KeyToPath]>,
+    mode: u32,
+    optional: bool,
+) -> Result<Files, String> {
+    let Some(secret) = sources.secret(name) else {
+        return if optional { Ok(Files::new()) } else { Err(format!("secret \"{name}\" not found")) };
+    };
+    let Secret { data, .. } = secret;
+    let data = data.iter().flatten().map(|(key, value)| (key.as_str(), value.0.as_slice())).collect();
+    select(&data, items, mode, optional).map_err(|key| format!("references non-existent secret key: {key}"))
+}
+
+/// Each key a file, or those that `items` name, under their paths. The error is the key that does not exist.
+fn select(
+    data: &BTreeMap<&str, &[u8]>,
+    items: Option<&[KeyToPath]>,
+    mode: u32,
+    optional: bool,
+) -> Result<Files, String> {
+    let Some(items) = items.filter(|items| !items.is_empty()) else {
+        let file = |content: &[u8]| ProjectedFile { content: content.to_vec(), mode };
+        return Ok(data.iter().map(|(key, content)| ((*key).to_owned(), file(content))).collect());
+    };
+    let mut files = Files::new();
     for item in items {
-        match data.remove(&item.key) {
+        match data.get(item.key.as_str()) {
             Some(content) => {
-                files.insert(item.path.clone(), file(content, item.mode, mode));
+                let file = ProjectedFile { content: content.to_vec(), mode: self::mode(item.mode, mode) };
+                files.insert(item.path.clone(), file);
             }
             None if optional => {}
-            None => return Err(VolumeError::NoSuchKey { kind, what, key: item.key.clone() }),
+            None => return Err(item.key.clone()),
         }
     }
-    Ok(())
+    Ok(files)
 }
 
-async fn config_map(lookup: &Lookup<'_>, name: &str, optional: bool) -> Result<Data, VolumeError> {
-    let found: Result<ConfigMap, _> = lookup.client.get(lookup.pod.metadata.namespace.as_deref(), name).await;
-    let Some(map) = present(found, "configmap", name, optional)? else { return Ok(Data::new()) };
-    let mut data: Data = map.binary_data.into_iter().flatten().map(|(key, value)| (key, value.0)).collect();
-    data.extend(map.data.into_iter().flatten().map(|(key, value)| (key, value.into_bytes())));
-    Ok(data)
-}
-
-async fn secret(lookup: &Lookup<'_>, name: &str, optional: bool) -> Result<Data, VolumeError> {
-    let found: Result<Secret, _> = lookup.client.get(lookup.pod.metadata.namespace.as_deref(), name).await;
-    let Some(secret) = present(found, "secret", name, optional)? else { return Ok(Data::new()) };
-    Ok(secret.data.into_iter().flatten().map(|(key, value)| (key, value.0)).collect())
-}
-
-fn present<K>(
-    found: Result<K, podlab_client::Error>,
-    kind: &'static str,
-    name: &str,
-    optional: bool,
-) -> Result<Option<K>, VolumeError> {
-    match found {
-        Ok(object) => Ok(Some(object)),
-        Err(error) if error.is_not_found() && optional => Ok(None),
-        Err(error) if error.is_not_found() => Err(VolumeError::NotFound { kind, name: name.to_owned() }),
-        Err(error) => Err(error.into()),
-    }
-}
-
-fn downward(
-    lookup: &Lookup<'_>,
-    files: &mut Files,
-    items: Option<&[DownwardAPIVolumeFile]>,
-    mode: Option<i32>,
-) -> Result<(), VolumeError> {
-    for item in items.into_iter().flatten() {
-        let value = if let Some(field) = &item.field_ref {
-            fields::field(lookup.pod, &field.field_path, lookup.address, lookup.node)
-                .ok_or_else(|| VolumeError::NoSuchField(field.field_path.clone()))?
-        } else if let Some(selector) = &item.resource_field_ref {
-            fields::resource(lookup.pod, &Container::default(), selector, lookup.node)
-                .ok_or_else(|| VolumeError::NoSuchField(selector.resource.clone()))?
-        } else {
-            continue;
+fn downward(pod: &Pod, items: &[DownwardAPIVolumeFile], mode: u32, around: &Around) -> Result<Files, String> {
+    let mut files = Files::new();
+    for item in items {
+        let text = match (&item.field_ref, &item.resource_field_ref) {
+            (Some(selector), _) => fields::field(pod, &selector.field_path, around)
+                .ok_or_else(|| format!("unsupported fieldPath: {}", selector.field_path))?,
+            (None, Some(selector)) => fields::resource(pod, "", selector, around)
+                .ok_or_else(|| format!("unsupported container resource: {}", selector.resource))?,
+            (None, None) => String::new(),
         };
-        files.insert(item.path.clone(), file(value.into_bytes(), item.mode, mode));
+        let file = ProjectedFile { content: text.into_bytes(), mode: self::mode(item.mode, mode) };
+        files.insert(item.path.clone(), file);
     }
-    Ok(())
+    Ok(files)
 }
 
-/// A token of the Pod's service account, bound to the Pod.
-async fn token(lookup: &Lookup<'_>, source: &ServiceAccountTokenProjection) -> Result<Vec<u8>, VolumeError> {
-    let pod = lookup.pod;
-    let account = pod.spec.as_ref().and_then(|spec| spec.service_account_name.as_deref()).unwrap_or("default");
-    let request = TokenRequest {
-        spec: TokenRequestSpec {
-            audiences: source.audience.iter().cloned().collect(),
-            expiration_seconds: source.expiration_seconds,
-            bound_object_ref: Some(k8s_openapi::api::authentication::v1::BoundObjectReference {
-                api_version: Some("v1".to_owned()),
-                kind: Some("Pod".to_owned()),
-                name: pod.metadata.name.clone(),
-                uid: pod.metadata.uid.clone(),
-            }),
-        },
-        ..TokenRequest::default()
-    };
-    let namespace = pod.metadata.namespace.as_deref();
-    let answer: TokenRequest =
-        lookup.client.create_subresource::<ServiceAccount, _, _>(namespace, account, "token", &request).await?;
-    Ok(answer.status.map(|status| status.token).unwrap_or_default().into_bytes())
+fn mode(mode: Option<i32>, default: u32) -> u32 {
+    mode.and_then(|mode| u32::try_from(mode).ok()).unwrap_or(default)
 }

@@ -1,110 +1,137 @@
-//! Volumes: from what a Pod names to what the backend mounts.
-//!
-//! Everything a volume needs is looked up here, so that the backend gets files and paths and knows no ConfigMaps. What
-//! cannot be had is an error whose text becomes the `FailedMount` event.
+//! From a Pod's volumes to what the backend makes: pure, with everything that is referred to already looked up.
 
 mod files;
 
-use k8s_openapi::api::core::v1::{NFSVolumeSource, PersistentVolume, PersistentVolumeClaim, Pod, Volume as Wanted};
-use podlab_client::Client;
+use k8s_openapi::api::core::v1::{Pod, Volume};
+use podlab_api::quantity::Quantity;
 
-use crate::backend::{NodeFacts, Volume, VolumeSource};
-use crate::kubelet::resources;
+use crate::backend::{self, VolumeSource};
+use crate::kubelet::fields::Around;
+use crate::kubelet::sources::Sources;
 
-/// What volumes are made from.
-pub struct Lookup<'a> {
-    pub client: &'a Client,
-    pub pod: &'a Pod,
-    pub address: &'a str,
-    pub node: &'a NodeFacts,
+/// What looking up a volume's sources has to find.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct References {
+    pub config_maps: Vec<String>,
+    pub secrets: Vec<String>,
+    pub claims: Vec<String>,
+    pub images: Vec<String>,
+    /// Tokens: the source's place in the projected volume, its audience, and for how many seconds.
+    pub tokens: Vec<(usize, Option<String>, i64)>,
 }
 
-/// Why a volume is not to be had; the text follows `MountVolume.SetUp failed for volume "…" : `.
-#[derive(Debug, thiserror::Error)]
-pub enum VolumeError {
-    #[error("{kind} \"{name}\" not found")]
-    NotFound { kind: &'static str, name: String },
-    #[error("{kind} references non-existent {what} key: {key}")]
-    NoSuchKey { kind: &'static str, what: &'static str, key: String },
-    #[error("unsupported field reference \"{0}\"")]
-    NoSuchField(String),
-    #[error("persistentvolumeclaim \"{0}\" is not bound")]
-    NotBound(String),
-    #[error(
-        "volumes of the kind {0} are not supported here: use emptyDir, hostPath, configMap, secret, downwardAPI, \
-         projected, image, nfs or persistentVolumeClaim"
-    )]
-    Unsupported(&'static str),
-    #[error("{0}")]
-    Api(#[from] podlab_client::Error),
+/// What a volume refers to.
+#[must_use]
+pub fn references(volume: &Volume) -> References {
+    let mut references = References::default();
+    if let Some(source) = &volume.config_map {
+        references.config_maps.push(source.name.clone());
+    }
+    if let Some(source) = &volume.secret {
+        references.secrets.extend(source.secret_name.clone());
+    }
+    if let Some(source) = &volume.persistent_volume_claim {
+        references.claims.push(source.claim_name.clone());
+    }
+    if let Some(source) = &volume.image {
+        references.images.extend(source.reference.clone());
+    }
+    let projections = volume.projected.iter().flat_map(|projected| projected.sources.iter().flatten());
+    for (place, source) in projections.enumerate() {
+        references.config_maps.extend(source.config_map.as_ref().map(|source| source.name.clone()));
+        references.secrets.extend(source.secret.as_ref().map(|source| source.name.clone()));
+        if let Some(token) = &source.service_account_token {
+            references.tokens.push((place, token.audience.clone(), token.expiration_seconds.unwrap_or(3600)));
+        }
+    }
+    references
 }
 
-/// What the backend is asked for, for one volume of the Pod. `None`: nothing to prepare.
+/// What the backend is to make. The error is what a `FailedMount` event says after the volume's name.
 ///
 /// # Errors
-/// [`VolumeError`] for what is not there or not supported.
-pub async fn resolve(lookup: &Lookup<'_>, volume: &Wanted) -> Result<Volume, VolumeError> {
-    let security = lookup.pod.spec.as_ref().and_then(|spec| spec.security_context.as_ref());
-    let fs_group = security.and_then(|security| security.fs_group).and_then(|group| u32::try_from(group).ok());
-    Ok(Volume { name: volume.name.clone(), source: source(lookup, volume).await?, fs_group })
+/// An object that is missing, and kinds of volumes that this node does not know.
+pub fn resolve(pod: &Pod, volume: &Volume, sources: &Sources, around: &Around) -> Result<backend::Volume, String> {
+    let fs_group = pod
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.security_context.as_ref()?.fs_group)
+        .and_then(|group| u32::try_from(group).ok());
+    let source = source(pod, volume, sources, around)?;
+    Ok(backend::Volume { name: volume.name.clone(), source, fs_group })
 }
 
-async fn source(lookup: &Lookup<'_>, volume: &Wanted) -> Result<VolumeSource, VolumeError> {
-    if let Some(directory) = &volume.empty_dir {
-        let limit = directory.size_limit.as_ref().and_then(resources::millis).map(|millis| millis / 1000);
-        let memory = directory.medium.as_deref() == Some("Memory");
-        return Ok(VolumeSource::EmptyDir { memory, size_limit: limit.filter(|limit| *limit > 0) });
+fn source(pod: &Pod, volume: &Volume, sources: &Sources, around: &Around) -> Result<VolumeSource, String> {
+    if let Some(empty) = &volume.empty_dir {
+        let limit = empty.size_limit.as_ref().and_then(|limit| Quantity::parse(&limit.0).ok());
+        let size_limit = limit.and_then(|limit| u64::try_from(limit.value()).ok()).filter(|limit| *limit > 0);
+        return Ok(VolumeSource::EmptyDir { memory: empty.medium.as_deref() == Some("Memory"), size_limit });
     }
     if let Some(host) = &volume.host_path {
-        let kind = host.type_.clone().unwrap_or_default();
-        return Ok(VolumeSource::HostPath { path: host.path.clone(), kind });
+        return Ok(VolumeSource::HostPath { path: host.path.clone(), kind: host.type_.clone().unwrap_or_default() });
     }
     if let Some(nfs) = &volume.nfs {
-        return Ok(network(nfs));
+        let (server, path) = (nfs.server.clone(), nfs.path.clone());
+        return Ok(VolumeSource::Nfs { server, path, read_only: nfs.read_only.unwrap_or(false) });
     }
     if let Some(claim) = &volume.persistent_volume_claim {
-        return persistent(lookup, &claim.claim_name, claim.read_only.unwrap_or(false)).await;
+        return of_claim(&claim.claim_name, sources);
     }
-    if let Some(files) = files::files(lookup, volume).await? {
-        // Secrets and tokens never touch a disk.
-        let memory = volume.secret.is_some() || volume.projected.is_some();
-        return Ok(VolumeSource::Files { files, memory });
+    if let Some(image) = &volume.image {
+        let reference = image.reference.as_deref().unwrap_or_default();
+        return match sources.images.get(reference) {
+            Some(id) => Ok(VolumeSource::Image { image_id: id.clone() }),
+            None => Err(format!("image \"{reference}\" not found")),
+        };
     }
-    Err(VolumeError::Unsupported(kind(volume)))
+    match files::files(pod, volume, sources, around) {
+        Some(files) => {
+            // Secrets and tokens never touch a disk.
+            let memory = volume.secret.is_some() || volume.projected.is_some();
+            Ok(VolumeSource::Files { files: files?, memory })
+        }
+        None if is_empty(volume) => Ok(VolumeSource::EmptyDir { memory: false, size_limit: None }),
+        None => Err(unsupported(kind(volume))),
+    }
 }
 
-fn network(nfs: &NFSVolumeSource) -> VolumeSource {
-    VolumeSource::Nfs { server: nfs.server.clone(), path: nfs.path.clone(), read_only: nfs.read_only.unwrap_or(false) }
+/// A volume without a source is an emptyDir (the API fills it in; this is for Pods that did not come through it).
+fn is_empty(volume: &Volume) -> bool {
+    *volume == Volume { name: volume.name.clone(), ..Volume::default() }
 }
 
-/// The volume behind a claim.
-async fn persistent(lookup: &Lookup<'_>, claim: &str, read_only: bool) -> Result<VolumeSource, VolumeError> {
-    let namespace = lookup.pod.metadata.namespace.as_deref();
-    let not_found = |kind, name: &str, error: podlab_client::Error| {
-        if error.is_not_found() { VolumeError::NotFound { kind, name: name.to_owned() } } else { error.into() }
+/// The volume that a claim is bound to: a directory of the node, or of a file server.
+fn of_claim(name: &str, sources: &Sources) -> Result<VolumeSource, String> {
+    let Some(Some((claim, volume))) = sources.claims.get(name) else {
+        return Err(format!("persistentvolumeclaim \"{name}\" not found"));
     };
-    let found: PersistentVolumeClaim =
-        lookup.client.get(namespace, claim).await.map_err(|error| not_found("persistentvolumeclaim", claim, error))?;
-    let bound = found.spec.and_then(|spec| spec.volume_name).filter(|name| !name.is_empty());
-    let name = bound.ok_or_else(|| VolumeError::NotBound(claim.to_owned()))?;
-    let volume: PersistentVolume =
-        lookup.client.get(None, &name).await.map_err(|error| not_found("persistentvolume", &name, error))?;
-    let spec = volume.spec.unwrap_or_default();
-    if let Some(host) = spec.host_path {
-        return Ok(VolumeSource::HostPath { path: host.path, kind: host.type_.unwrap_or_default() });
+    let phase = claim.status.as_ref().and_then(|status| status.phase.as_deref());
+    let spec = volume.as_ref().and_then(|volume| volume.spec.as_ref());
+    let Some(spec) = spec.filter(|_| phase == Some("Bound")) else {
+        return Err(format!("PVC is not bound: persistentvolumeclaim \"{name}\""));
+    };
+    if let Some(host) = &spec.host_path {
+        return Ok(VolumeSource::HostPath { path: host.path.clone(), kind: host.type_.clone().unwrap_or_default() });
     }
-    if let Some(local) = spec.local {
-        return Ok(VolumeSource::HostPath { path: local.path, kind: "Directory".to_owned() });
+    if let Some(nfs) = &spec.nfs {
+        let (server, path) = (nfs.server.clone(), nfs.path.clone());
+        return Ok(VolumeSource::Nfs { server, path, read_only: nfs.read_only.unwrap_or(false) });
     }
-    if let Some(mut nfs) = spec.nfs {
-        nfs.read_only = Some(read_only || nfs.read_only.unwrap_or(false));
-        return Ok(network(&nfs));
+    if let Some(local) = &spec.local {
+        return Ok(VolumeSource::HostPath { path: local.path.clone(), kind: "Directory".to_owned() });
     }
-    Err(VolumeError::Unsupported("of this persistentVolume"))
+    Err(unsupported(&format!("behind persistentvolumeclaim \"{name}\"")))
+}
+
+fn unsupported(kind: &str) -> String {
+    format!(
+        "volumes of the kind {kind} are not supported here: use emptyDir, hostPath, configMap, secret, downwardAPI, \
+         projected, image, nfs or persistentVolumeClaim"
+    )
 }
 
 /// The field of the volume that says what it is, for the text of the refusal.
-fn kind(volume: &Wanted) -> &'static str {
+fn kind(volume: &Volume) -> &'static str {
     let kinds: [(&'static str, bool); 12] = [
         ("gitRepo (removed upstream: it ran the repository's hooks on the node)", volume.git_repo.is_some()),
         ("iscsi", volume.iscsi.is_some()),

@@ -1,0 +1,380 @@
+//! Doing what was decided: every [`Action`] becomes calls of the [`Backend`] and of the API server.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, Container, LifecycleHandler, PersistentVolume, PersistentVolumeClaim, Pod, Secret, Service,
+    ServiceAccount,
+};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use podlab_client::{Cache, Client, DeleteOptions, Object};
+
+use super::config::{self, Names};
+use super::decide::Action;
+use super::fields::Around;
+use super::members;
+use super::observed::{Done, ImageRecord, Observed};
+use super::sources::Sources;
+use crate::backend::{
+    Backend, BackendError, ContainerId, ImageError, NetworkCheck, NodeFacts, PodUid, ProbeOutcome, StartFailure,
+};
+use crate::clock::Clock;
+use crate::probes::Kind;
+use crate::volumes;
+
+/// How much of an exec probe's output is kept.
+const PROBE_OUTPUT: usize = 10 << 10;
+/// How long a hook may take when nothing else limits it.
+const HOOK_TIMEOUT: Duration = Duration::from_secs(3600);
+/// SIGTERM and SIGKILL; the numbers are the same on every Linux.
+const SIGTERM: i32 = 15;
+const SIGKILL: i32 = 9;
+
+/// What actions are done with.
+pub struct Effects<B, C> {
+    pub backend: Arc<B>,
+    pub clock: Arc<C>,
+    pub client: Client,
+    pub services: Cache<Service>,
+    pub names: Names,
+    pub facts: NodeFacts,
+}
+
+/// What an action needs to know of the Pod, as it was when the action began.
+#[derive(Clone, Debug)]
+pub struct Context {
+    pub pod: Arc<Pod>,
+    pub observed: Arc<Observed>,
+}
+
+impl<B: Backend, C: Clock> Effects<B, C> {
+    /// Does an action to its end.
+    pub async fn perform(&self, context: &Context, action: &Action) -> Done {
+        let uid = context.pod.metadata.uid.clone().unwrap_or_default();
+        match action {
+            Action::SetUpVolume { volume } => result(self.set_up_volume(context, &uid, volume).await),
+            Action::CreatePod => match self.backend.create_pod(&config::pod(&context.pod, &self.names)).await {
+                Ok(state) => Done::Pod(state),
+                Err(error) => Done::Failed(error.to_string()),
+            },
+            Action::FindImage { container } => match self.backend.image(&image_of(context, container)).await {
+                Ok(image) => Done::Image(image),
+                Err(error @ BackendError::Image(ImageError::InvalidName(_))) => {
+                    Done::NotStarted("InvalidImageName", error.to_string())
+                }
+                Err(error) => Done::NotStarted("ImageInspectError", error.to_string()),
+            },
+            Action::PullImage { container } => {
+                let begun = self.clock.elapsed();
+                match self.backend.pull(&image_of(context, container)).await {
+                    Ok(image) => Done::Pulled(image, self.clock.elapsed().saturating_sub(begun)),
+                    Err(error) => Done::Failed(error.to_string()),
+                }
+            }
+            Action::Start { container, attempt } => self.start(context, &uid, container, *attempt).await,
+            Action::PostStart { container } => {
+                let hook = |container: &Container| container.lifecycle.as_ref()?.post_start.clone();
+                result(self.hook(context, &uid, container, hook).await)
+            }
+            Action::PreStop { container } => {
+                let hook = |container: &Container| container.lifecycle.as_ref()?.pre_stop.clone();
+                result(self.hook(context, &uid, container, hook).await)
+            }
+            Action::Probe { container, kind } => Done::Probed(self.probe(context, &uid, container, *kind).await),
+            Action::Ask { container } => {
+                let signal = match &self.backend.image(&image_of(context, container)).await {
+                    Ok(Some(image)) => image.stop_signal.unwrap_or(SIGTERM),
+                    _ => SIGTERM,
+                };
+                self.signal(context, &uid, container, signal).await
+            }
+            Action::Kill { container } => self.signal(context, &uid, container, SIGKILL).await,
+            Action::StopPod => result(self.backend.stop_pod(&uid).await.map_err(|error| error.to_string())),
+            Action::RemovePod => result(self.backend.remove_pod(&uid).await.map_err(|error| error.to_string())),
+            Action::DeleteObject => result(self.delete(&context.pod, uid).await),
+            // These are only noted.
+            Action::End(_) | Action::WaitForImage { .. } | Action::WaitForRestart { .. } | Action::Stop { .. } => {
+                Done::Ok
+            }
+        }
+    }
+
+    async fn delete(&self, pod: &Pod, uid: PodUid) -> Result<(), String> {
+        let options = DeleteOptions::of_uid(uid).grace(0);
+        match self.client.delete::<Pod>(pod.namespace(), pod.name(), &options).await {
+            Ok(_) => Ok(()),
+            // Gone already, or another object of that name by now.
+            Err(error) if error.is_not_found() || error.is_conflict() => Ok(()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    async fn set_up_volume(&self, context: &Context, uid: &PodUid, name: &str) -> Result<(), String> {
+        let spec = context.pod.spec.as_ref();
+        let volume = spec.iter().flat_map(|spec| spec.volumes.iter().flatten()).find(|volume| volume.name == name);
+        let volume = volume.ok_or_else(|| format!("no volume of the name {name}"))?;
+        let references = volumes::references(volume);
+        let namespace = context.pod.namespace().unwrap_or_default();
+        let mut sources = Sources::default();
+        for map in references.config_maps {
+            let found = self.find::<ConfigMap>(namespace, &map).await?;
+            sources.config_maps.insert(map, found);
+        }
+        for secret in references.secrets {
+            let found = self.find::<Secret>(namespace, &secret).await?;
+            sources.secrets.insert(secret, found);
+        }
+        for claim in references.claims {
+            let found = self.find::<PersistentVolumeClaim>(namespace, &claim).await?;
+            let found = match found {
+                Some(claim) => {
+                    let bound = claim.spec.as_ref().and_then(|spec| spec.volume_name.clone());
+                    let bound = match bound {
+                        Some(bound) => self.find::<PersistentVolume>(None, &bound).await?,
+                        None => None,
+                    };
+                    Some((claim, bound))
+                }
+                None => None,
+            };
+            sources.claims.insert(claim, found);
+        }
+        for reference in references.images {
+            let image = match self.backend.image(&reference).await.map_err(|error| error.to_string())? {
+                Some(image) => image,
+                None => self.backend.pull(&reference).await.map_err(|error| error.to_string())?,
+            };
+            sources.images.insert(reference, image.id);
+        }
+        for (place, audience, seconds) in references.tokens {
+            let token = self.token(&context.pod, audience, seconds).await?;
+            sources.tokens.insert((name.to_owned(), place), token);
+        }
+        let volume = volumes::resolve(&context.pod, volume, &sources, &self.around(context))?;
+        self.backend.set_up_volume(uid, &volume).await.map_err(|error| match error {
+            BackendError::Volume { message, .. } => message,
+            error => error.to_string(),
+        })
+    }
+
+    /// An object, or `None` when there is none of that name.
+    async fn find<K: Object>(&self, namespace: impl Into<Option<&str>>, name: &str) -> Result<Option<K>, String> {
+        match self.client.get::<K>(namespace, name).await {
+            Ok(object) => Ok(Some(object)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// A token of the Pod's service account, which ends with the Pod.
+    async fn token(&self, pod: &Pod, audience: Option<String>, seconds: i64) -> Result<String, String> {
+        let account = pod.spec.as_ref().and_then(|spec| spec.service_account_name.as_deref()).unwrap_or("default");
+        let bound = BoundObjectReference {
+            api_version: Some("v1".to_owned()),
+            kind: Some("Pod".to_owned()),
+            name: pod.metadata.name.clone(),
+            uid: pod.metadata.uid.clone(),
+        };
+        let request = TokenRequest {
+            spec: TokenRequestSpec {
+                audiences: audience.filter(|audience| !audience.is_empty()).into_iter().collect(),
+                bound_object_ref: Some(bound),
+                expiration_seconds: Some(seconds),
+            },
+            ..TokenRequest::default()
+        };
+        let answer: Result<TokenRequest, _> =
+            self.client.create_subresource::<ServiceAccount, _, _>(pod.namespace(), account, "token", &request).await;
+        let namespace = pod.namespace().unwrap_or_default();
+        let answer =
+            answer.map_err(|error| format!("failed to fetch token: \"{namespace}\"/\"{account}\": {error}"))?;
+        answer.status.map(|status| status.token).ok_or_else(|| "failed to fetch token: the answer has none".to_owned())
+    }
+
+    async fn start(&self, context: &Context, uid: &PodUid, name: &str, attempt: u32) -> Done {
+        let config_error = |message: String| Done::NotStarted("CreateContainerConfigError", message);
+        let Some(member) = members::find(&context.pod, name) else {
+            return config_error(format!("no container of the name {name}"));
+        };
+        let ImageRecord::Ready(image) = &context.observed.container(name).image else {
+            return config_error(format!("the image of {name} is not there"));
+        };
+        let sources = match self.environment_sources(&context.pod, &member.spec).await {
+            Ok(sources) => sources,
+            Err(message) => return config_error(message),
+        };
+        let config = match config::container(&context.pod, &member, attempt, image, &sources, &self.around(context)) {
+            Ok(config) => config,
+            Err(message) => return config_error(message),
+        };
+        match self.backend.start_container(uid, &config).await {
+            Ok(_) => Done::Ok,
+            Err(BackendError::Start { reason, message }) => Done::NotStarted(
+                match reason {
+                    StartFailure::Start | StartFailure::Run => "RunContainerError",
+                    StartFailure::Config => "CreateContainerConfigError",
+                    StartFailure::Create => "CreateContainerError",
+                },
+                message,
+            ),
+            Err(error) => Done::NotStarted("CreateContainerError", error.to_string()),
+        }
+    }
+
+    /// The objects that a container's environment refers to.
+    async fn environment_sources(&self, pod: &Pod, container: &Container) -> Result<Sources, String> {
+        let namespace = pod.namespace().unwrap_or_default();
+        let mut sources = Sources { services: self.services.in_namespace(namespace), ..Sources::default() };
+        if namespace != "default" {
+            sources.services.extend(self.services.get("default", "kubernetes"));
+        }
+        let from = container.env_from.iter().flatten();
+        let values = container.env.iter().flatten().filter_map(|variable| variable.value_from.as_ref());
+        let maps = from.clone().filter_map(|from| Some(from.config_map_ref.as_ref()?.name.clone()));
+        let map_keys = values.clone().filter_map(|value| Some(value.config_map_key_ref.as_ref()?.name.clone()));
+        for name in maps.chain(map_keys) {
+            let found = self.find(namespace, &name).await?;
+            sources.config_maps.insert(name, found);
+        }
+        let secrets = from.filter_map(|from| Some(from.secret_ref.as_ref()?.name.clone()));
+        let secret_keys = values.filter_map(|value| Some(value.secret_key_ref.as_ref()?.name.clone()));
+        for name in secrets.chain(secret_keys) {
+            let found = self.find(namespace, &name).await?;
+            sources.secrets.insert(name, found);
+        }
+        Ok(sources)
+    }
+
+    fn around(&self, context: &Context) -> Around {
+        let host_network = context.pod.spec.as_ref().and_then(|spec| spec.host_network).unwrap_or(false);
+        let own = context.observed.sandbox.as_ref().map(|sandbox| sandbox.ip.clone()).unwrap_or_default();
+        Around {
+            pod_ip: if host_network { self.facts.internal_ip.clone() } else { own },
+            host_ip: self.facts.internal_ip.clone(),
+            node_cpu_millis: self.facts.cpu_millis,
+            node_memory: self.facts.memory,
+            node_storage: self.facts.ephemeral_storage,
+        }
+    }
+
+    async fn hook(
+        &self,
+        context: &Context,
+        uid: &PodUid,
+        name: &str,
+        hook: impl Fn(&Container) -> Option<LifecycleHandler>,
+    ) -> Result<(), String> {
+        let Some((member, id)) = running(context, name) else { return Ok(()) };
+        let Some(hook) = hook(&member.spec) else { return Ok(()) };
+        if let Some(exec) = hook.exec {
+            let command = exec.command.unwrap_or_default();
+            let ended = self.backend.exec_collect(uid, &id, &command, HOOK_TIMEOUT, PROBE_OUTPUT).await;
+            return match ended {
+                Ok(ended) if ended.code == 0 && !ended.timed_out => Ok(()),
+                Ok(ended) => Err(format!("command {:?} exited with {}", command.join(" "), ended.code)),
+                Err(error) => Err(error.to_string()),
+            };
+        }
+        if let Some(sleep) = hook.sleep {
+            let seconds = u64::try_from(sleep.seconds).unwrap_or_default();
+            self.clock.sleep(Duration::from_secs(seconds)).await;
+            return Ok(());
+        }
+        let check = if let Some(get) = &hook.http_get {
+            http(&member.spec, get)
+        } else if let Some(tcp) = &hook.tcp_socket {
+            tcp_check(&member.spec, tcp.host.clone(), &tcp.port)
+        } else {
+            return Ok(());
+        };
+        match self.backend.probe(uid, &check?, Duration::from_secs(60)).await {
+            ProbeOutcome::Success => Ok(()),
+            ProbeOutcome::Failure(text) => Err(text),
+        }
+    }
+
+    async fn probe(&self, context: &Context, uid: &PodUid, name: &str, kind: Kind) -> ProbeOutcome {
+        let gone = || ProbeOutcome::Failure(format!("container {name} is not running"));
+        let Some((member, id)) = running(context, name) else { return gone() };
+        let Some(probe) = kind.of(&member.spec) else { return gone() };
+        let timeout = crate::probes::Timing::from(probe).timeout;
+        if let Some(exec) = &probe.exec {
+            let command = exec.command.clone().unwrap_or_default();
+            return match self.backend.exec_collect(uid, &id, &command, timeout, PROBE_OUTPUT).await {
+                Ok(ended) if ended.timed_out => ProbeOutcome::Failure(format!(
+                    "command timed out: {:?} timed out after {}",
+                    command.join(" "),
+                    super::go::duration(timeout)
+                )),
+                Ok(ended) if ended.code == 0 => ProbeOutcome::Success,
+                Ok(ended) => ProbeOutcome::Failure(String::from_utf8_lossy(&ended.output).into_owned()),
+                Err(error) => ProbeOutcome::Failure(error.to_string()),
+            };
+        }
+        let check = if let Some(get) = &probe.http_get {
+            http(&member.spec, get)
+        } else if let Some(tcp) = &probe.tcp_socket {
+            tcp_check(&member.spec, tcp.host.clone(), &tcp.port)
+        } else if let Some(grpc) = &probe.grpc {
+            let port = u16::try_from(grpc.port).map_err(|_| format!("invalid port {}", grpc.port));
+            port.map(|port| NetworkCheck::Grpc { port, service: grpc.service.clone().unwrap_or_default() })
+        } else {
+            return ProbeOutcome::Failure("missing probe handler".to_owned());
+        };
+        match check {
+            Ok(check) => self.backend.probe(uid, &check, timeout).await,
+            Err(message) => ProbeOutcome::Failure(message),
+        }
+    }
+
+    async fn signal(&self, context: &Context, uid: &PodUid, name: &str, signal: i32) -> Done {
+        let Some((_, id)) = running(context, name) else { return Done::Ok };
+        result(self.backend.signal(uid, &id, signal).await.map_err(|error| error.to_string()))
+    }
+}
+
+fn result(result: Result<(), String>) -> Done {
+    result.map_or_else(Done::Failed, |()| Done::Ok)
+}
+
+fn image_of(context: &Context, container: &str) -> String {
+    members::find(&context.pod, container).and_then(|member| member.spec.image.clone()).unwrap_or_default()
+}
+
+/// A running container, with the id of its run.
+fn running<'a>(context: &'a Context, name: &str) -> Option<(members::Member<'a>, ContainerId)> {
+    let run = context.observed.container(name).run.as_ref().filter(|run| run.is_running())?;
+    Some((members::find(&context.pod, name)?, run.id.clone()))
+}
+
+fn http(container: &Container, get: &k8s_openapi::api::core::v1::HTTPGetAction) -> Result<NetworkCheck, String> {
+    let headers = get.http_headers.iter().flatten().map(|header| (header.name.clone(), header.value.clone()));
+    Ok(NetworkCheck::Http {
+        host: get.host.clone().filter(|host| !host.is_empty()),
+        port: port(container, &get.port)?,
+        path: get.path.clone().unwrap_or_else(|| "/".to_owned()),
+        https: get.scheme.as_deref() == Some("HTTPS"),
+        headers: headers.collect(),
+    })
+}
+
+fn tcp_check(container: &Container, host: Option<String>, at: &IntOrString) -> Result<NetworkCheck, String> {
+    Ok(NetworkCheck::Tcp { host: host.filter(|host| !host.is_empty()), port: port(container, at)? })
+}
+
+/// A port by its number, or by the name it has in the container.
+fn port(container: &Container, port: &IntOrString) -> Result<u16, String> {
+    let number = match port {
+        IntOrString::Int(number) => Some(*number),
+        IntOrString::String(name) => {
+            let named = container.ports.iter().flatten().find(|port| port.name.as_ref() == Some(name));
+            named.map(|port| port.container_port).or_else(|| name.parse().ok())
+        }
+    };
+    number.and_then(|number| u16::try_from(number).ok()).filter(|number| *number > 0).ok_or_else(|| match port {
+        IntOrString::Int(number) => format!("invalid port number: {number}"),
+        IntOrString::String(name) => format!("couldn't find port: {name:?}"),
+    })
+}

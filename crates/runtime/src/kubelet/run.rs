@@ -1,0 +1,303 @@
+//! The kubelet as a whole: which Pods are on this node, a loop for each, and the node's own heartbeat.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, PodStatus, Secret, Service};
+use podlab_client::cache::{Change, Changes};
+use podlab_client::events::Recorder;
+use podlab_client::sleeper::Sleeper;
+use podlab_client::{Cache, Client, ListOptions, Object};
+use tokio::net::UnixListener;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use super::config::Names;
+use super::effects::Effects;
+use super::node;
+use super::worker::{Input, Worker};
+use crate::backend::{Backend, BackendError, Event, PodState, PodUid};
+use crate::clock::Clock;
+use crate::server::{self, KnownPods};
+
+/// The address of the cluster's DNS service, and the names it answers for.
+const CLUSTER_DNS: &str = "10.96.0.10";
+const CLUSTER_DOMAIN: &str = "cluster.local";
+
+/// What a kubelet is started with.
+#[derive(Debug)]
+pub struct KubeletConfig {
+    /// Where the node's HTTP is answered.
+    pub listener: UnixListener,
+    /// The text of the node's own `/etc/resolv.conf`.
+    pub resolv_conf: String,
+}
+
+/// Why a kubelet ended.
+#[derive(Debug, thiserror::Error)]
+pub enum KubeletError {
+    /// The node's HTTP could no longer be served.
+    #[error("the node's HTTP: {0}")]
+    Server(#[source] std::io::Error),
+    /// The node did not say which Pods it has.
+    #[error("cannot list the Pods of the node: {0}")]
+    Pods(#[from] BackendError),
+}
+
+/// Runs a kubelet. Dropping the future ends it; the Pods go on.
+///
+/// # Errors
+/// When it cannot begin. Once it runs, it goes on whatever happens.
+pub async fn run<B: Backend, C: Clock>(
+    config: KubeletConfig,
+    backend: Arc<B>,
+    clock: Arc<C>,
+    client: Client,
+) -> Result<(), KubeletError> {
+    let facts = backend.facts();
+    let table = Arc::new(Table::default());
+    // Ended with this future, whatever ends it.
+    let mut tasks = JoinSet::new();
+    let served = server::serve(config.listener, Arc::clone(&backend), Arc::clone(&clock), Arc::clone(&table) as _);
+    tasks.spawn(node::keep(facts.clone(), Arc::clone(&clock), client.clone()));
+
+    let now = {
+        let clock = Arc::clone(&clock);
+        Arc::new(move || clock.now())
+    };
+    let (recorder, write_events) = Recorder::new(client.clone(), "kubelet", &facts.name, now, Sleeper::wall());
+    tasks.spawn(write_events);
+
+    let mine = ListOptions::default().fields(format!("spec.nodeName={}", facts.name));
+    let pods = Cache::<Pod>::spawn(client.clone(), None, mine, Sleeper::wall());
+    let all = ListOptions::default;
+    let services = Cache::<Service>::spawn(client.clone(), None, all(), Sleeper::wall());
+    let config_maps = Cache::<ConfigMap>::spawn(client.clone(), None, all(), Sleeper::wall());
+    let secrets = Cache::<Secret>::spawn(client.clone(), None, all(), Sleeper::wall());
+    let claims = Cache::<PersistentVolumeClaim>::spawn(client.clone(), None, all(), Sleeper::wall());
+    pods.synced().await;
+    services.synced().await;
+
+    let events = backend.events();
+    let found = backend.pods().await?;
+    let names =
+        Names { dns: CLUSTER_DNS.to_owned(), domain: CLUSTER_DOMAIN.to_owned(), node_resolv_conf: config.resolv_conf };
+    let effects = Effects { backend, clock, client, services, names, facts };
+    let mut kubelet = Kubelet {
+        effects: Arc::new(effects),
+        recorder,
+        table,
+        found: found.into_iter().map(|state| (state.uid.clone(), state)).collect(),
+        workers: HashMap::new(),
+        running: JoinSet::new(),
+        pods,
+    };
+    kubelet.sweep().await;
+    let mut sources =
+        (Source::of("ConfigMap", &config_maps), Source::of("Secret", &secrets), Source::of("Claim", &claims));
+    tokio::select! {
+        served = served => served.map_err(KubeletError::Server),
+        () = kubelet.run(events, &mut sources) => Ok(()),
+    }
+}
+
+struct Kubelet<B, C> {
+    effects: Arc<Effects<B, C>>,
+    recorder: Recorder,
+    table: Arc<Table>,
+    /// What the node had when the kubelet started, until somebody takes it.
+    found: BTreeMap<PodUid, PodState>,
+    workers: HashMap<PodUid, Handle>,
+    running: JoinSet<PodUid>,
+    pods: Cache<Pod>,
+}
+
+/// The way to a Pod's loop.
+struct Handle {
+    namespace: String,
+    inbox: mpsc::UnboundedSender<Input>,
+}
+
+type Sources = (Source<ConfigMap>, Source<Secret>, Source<PersistentVolumeClaim>);
+
+impl<B: Backend, C: Clock> Kubelet<B, C> {
+    /// Removes what the node has of Pods that no longer exist: they were deleted while no kubelet was there.
+    async fn sweep(&mut self) {
+        let known: Vec<String> = self.pods.all().iter().map(|pod| pod.uid().to_owned()).collect();
+        let orphans: Vec<PodUid> = self.found.keys().filter(|uid| !known.contains(uid)).cloned().collect();
+        for uid in orphans {
+            self.found.remove(&uid);
+            let backend = &self.effects.backend;
+            let swept = match backend.stop_pod(&uid).await {
+                Ok(()) => backend.remove_pod(&uid).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = swept {
+                tracing::warn!(%error, uid, "a Pod that was deleted could not be removed");
+            }
+        }
+    }
+
+    async fn run(&mut self, mut events: mpsc::Receiver<Event>, sources: &mut Sources) {
+        let mut changes = self.pods.changes();
+        loop {
+            tokio::select! {
+                changed = changes.next() => changed.into_iter().for_each(|change| self.changed(change)),
+                event = events.recv() => match event {
+                    Some(event) => self.happened(event),
+                    None => events = self.resync().await,
+                },
+                Some(ended) = self.running.join_next() => match ended {
+                    Ok(uid) => self.ended(&uid),
+                    Err(error) => tracing::error!(%error, "a Pod's loop did not end well"),
+                },
+                names = sources.0.next() => self.source_changed("ConfigMap", names),
+                names = sources.1.next() => self.source_changed("Secret", names),
+                names = sources.2.next() => self.source_changed("Claim", names),
+            }
+        }
+    }
+
+    fn changed(&mut self, change: Change<Pod>) {
+        // A namesake may have taken the place of another Pod.
+        if let Some(old) = change.old.filter(|old| change.new.as_ref().is_none_or(|new| new.uid() != old.uid())) {
+            self.send(old.uid(), Input::Gone);
+        }
+        let Some(pod) = change.new else { return };
+        if self.workers.contains_key(pod.uid()) {
+            return self.send(pod.uid(), Input::Pod(Arc::clone(&pod)));
+        }
+        let uid = pod.uid().to_owned();
+        let (inbox, receiver) = mpsc::unbounded_channel();
+        let namespace = pod.namespace().unwrap_or_default().to_owned();
+        let (effects, table) = (Arc::clone(&self.effects), Arc::clone(&self.table));
+        let state = self.found.remove(&uid);
+        let worker = Worker::new(effects, self.recorder.clone(), table, receiver, pod, state.as_ref());
+        self.workers.insert(uid.clone(), Handle { namespace, inbox });
+        self.running.spawn(async move {
+            worker.run().await;
+            uid
+        });
+    }
+
+    fn happened(&mut self, event: Event) {
+        let (Event::Exited { pod, .. } | Event::PodDied { pod }) = &event;
+        self.send(&pod.clone(), Input::Node(event));
+    }
+
+    fn ended(&mut self, uid: &PodUid) {
+        self.workers.remove(uid);
+    }
+
+    /// Events were lost: every loop is told what there is.
+    async fn resync(&mut self) -> mpsc::Receiver<Event> {
+        let events = self.effects.backend.events();
+        match self.effects.backend.pods().await {
+            Ok(states) => {
+                let mut states: HashMap<_, _> = states.into_iter().map(|state| (state.uid.clone(), state)).collect();
+                for (uid, handle) in &self.workers {
+                    let _ = handle.inbox.send(Input::Resync(states.remove(uid)));
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the node does not say which Pods it has");
+                self.effects.clock.sleep(super::decide::RETRY).await;
+            }
+        }
+        events
+    }
+
+    fn source_changed(&self, kind: &'static str, names: Vec<(String, String)>) {
+        for (namespace, name) in names {
+            for handle in self.workers.values().filter(|handle| handle.namespace == namespace) {
+                let _ = handle.inbox.send(Input::Source(kind, name.clone()));
+            }
+        }
+    }
+
+    /// A loop that has ended takes nothing any more, and need not.
+    fn send(&self, uid: &str, input: Input) {
+        if let Some(handle) = self.workers.get(uid) {
+            let _ = handle.inbox.send(input);
+        }
+    }
+}
+
+/// The changes of objects that volumes are made from.
+struct Source<K> {
+    kind: &'static str,
+    changes: Changes<K>,
+}
+
+impl<K: Object> Source<K> {
+    fn of(kind: &'static str, cache: &Cache<K>) -> Self {
+        Source { kind, changes: cache.changes() }
+    }
+
+    /// Namespaces and names of what changed.
+    async fn next(&mut self) -> Vec<(String, String)> {
+        let changes = self.changes.next().await;
+        tracing::trace!(kind = self.kind, changes = changes.len(), "sources changed");
+        changes.into_iter().map(|change| (change.key.namespace, change.key.name)).collect()
+    }
+}
+
+/// The Pods of the node with the statuses that were computed last.
+#[derive(Debug)]
+pub struct Table {
+    pods: Mutex<BTreeMap<(String, String), Arc<Pod>>>,
+    version: watch::Sender<u64>,
+}
+
+impl Default for Table {
+    fn default() -> Self {
+        Table { pods: Mutex::default(), version: watch::Sender::new(0) }
+    }
+}
+
+impl Table {
+    pub(super) fn publish(&self, pod: &Pod, status: &PodStatus) {
+        let key = key(pod);
+        let mut pods = self.pods();
+        let same = pods.get(&key).is_some_and(|known| {
+            known.status.as_ref() == Some(status) && known.metadata == pod.metadata && known.spec == pod.spec
+        });
+        if !same {
+            pods.insert(key, Arc::new(Pod { status: Some(status.clone()), ..pod.clone() }));
+            drop(pods);
+            self.version.send_modify(|version| *version += 1);
+        }
+    }
+
+    pub(super) fn remove(&self, pod: &Pod) {
+        let key = key(pod);
+        let mut pods = self.pods();
+        if pods.get(&key).is_some_and(|known| known.uid() == pod.uid()) {
+            pods.remove(&key);
+            drop(pods);
+            self.version.send_modify(|version| *version += 1);
+        }
+    }
+
+    fn pods(&self) -> MutexGuard<'_, BTreeMap<(String, String), Arc<Pod>>> {
+        self.pods.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn key(pod: &Pod) -> (String, String) {
+    (pod.namespace().unwrap_or_default().to_owned(), pod.name().to_owned())
+}
+
+impl KnownPods for Table {
+    fn pod(&self, namespace: &str, name: &str) -> Option<Arc<Pod>> {
+        self.pods().get(&(namespace.to_owned(), name.to_owned())).cloned()
+    }
+
+    fn all(&self) -> Vec<Arc<Pod>> {
+        self.pods().values().cloned().collect()
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.version.subscribe()
+    }
+}

@@ -1,0 +1,1 @@
+//! Statuses against those of a real cluster.
