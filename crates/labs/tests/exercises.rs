@@ -1,6 +1,8 @@
 //! Every exercise on a real cluster: its solutions pass, its starter fails, each wrong answer gets its own diagnosis, and
 //! what a learner reads about each is a snapshot.
 
+#![expect(clippy::unwrap_used, reason = "a test says what failed by panicking")]
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 

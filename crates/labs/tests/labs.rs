@@ -3,6 +3,8 @@
 //! To record again after a change that is meant: `INSTA_UPDATE=always cargo test -p podlab-labs --test labs`, and read
 //! the difference.
 
+#![expect(clippy::unwrap_used, reason = "a test says what failed by panicking")]
+
 use std::path::{Path, PathBuf};
 
 use insta::assert_snapshot;

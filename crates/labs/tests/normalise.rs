@@ -2,6 +2,8 @@
 //!
 //! `reference/` holds transcripts of Kubernetes 1.32.13 with kubectl 1.32.4.
 
+#![expect(clippy::unwrap_used, reason = "a test says what failed by panicking")]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 

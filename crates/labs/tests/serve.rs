@@ -1,5 +1,7 @@
 //! The book's server: who may read, and who may run.
 
+#![expect(clippy::unwrap_used, reason = "a test says what failed by panicking")]
+
 use std::path::Path;
 
 use axum::Router;

@@ -1,5 +1,7 @@
 //! The labs, exercises, claims and chapters of this repository, as far as no cluster is needed.
 
+#![expect(clippy::unwrap_used, reason = "a test says what failed by panicking")]
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 

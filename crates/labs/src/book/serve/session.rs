@@ -42,7 +42,7 @@ impl Sessions {
     pub(super) async fn run(self: Arc<Sessions>, lab: &str, step: &str) -> Response {
         let (lab, folder) = match self.find(lab) {
             Ok(found) => found,
-            Err(refusal) => return refusal,
+            Err(refusal) => return refusal.into_response(),
         };
         let runs = |position: &usize| matches!(lab.steps[*position], Step::Run(_));
         let Some(position) = lab.position(step).filter(runs) else {
@@ -74,7 +74,7 @@ impl Sessions {
     pub(super) async fn reset(&self, lab: &str) -> Response {
         let (lab, folder) = match self.find(lab) {
             Ok(found) => found,
-            Err(refusal) => return refusal,
+            Err(refusal) => return refusal.into_response(),
         };
         let Ok(mut begun) = self.begun.clone().try_lock_owned() else {
             return (StatusCode::CONFLICT, "a step is running; wait for its end\n").into_response();
@@ -93,10 +93,10 @@ impl Sessions {
         }
     }
 
-    fn find(&self, lab: &str) -> Result<(Arc<Lab>, PathBuf), Response> {
-        let library = Library::load(&self.labs)
-            .map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response())?;
-        let lab = library.lab(lab).map_err(|error| (StatusCode::NOT_FOUND, format!("{error}\n")).into_response())?;
+    fn find(&self, lab: &str) -> Result<(Arc<Lab>, PathBuf), (StatusCode, String)> {
+        let library =
+            Library::load(&self.labs).map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")))?;
+        let lab = library.lab(lab).map_err(|error| (StatusCode::NOT_FOUND, format!("{error}\n")))?;
         Ok((lab.clone(), library.folder(lab)))
     }
 }
