@@ -7,6 +7,7 @@
 //! What the machine refuses is said in words and counted; under `CI=true` and as root it is a failure.
 
 mod cluster;
+mod hostile;
 mod program;
 mod scenarios;
 

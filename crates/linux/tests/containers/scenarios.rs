@@ -37,6 +37,7 @@ pub(crate) const ALL: &[(&str, Scenario)] = &[
     ("shared_processes", shared_processes),
     ("a_line_without_end", a_line_without_end),
     ("addresses_rise", addresses_rise),
+    ("hostile_images", crate::hostile::hostile_images),
 ];
 
 /// The exit code of a scenario that this machine does not let us play. It did not pass.
@@ -377,12 +378,12 @@ fn addresses_rise() -> Result<(), String> {
 
 // --- What scenarios are written with.
 
-struct Pod {
+pub(crate) struct Pod {
     supervised: SupervisedPod,
 }
 
 impl Pod {
-    fn create(uid: &str) -> Result<Self, String> {
+    pub(crate) fn create(uid: &str) -> Result<Self, String> {
         Self::create_with(pod_spec(uid))
     }
 
@@ -416,13 +417,13 @@ impl Pod {
         }
     }
 
-    fn watch(&self) -> Result<Connection, String> {
+    pub(crate) fn watch(&self) -> Result<Connection, String> {
         let mut connection = self.connect()?;
         connection.ask::<_, Reply>(&Request::Watch, &[]).map_err(text)?;
         Ok(connection)
     }
 
-    fn start(&self, spec: ContainerSpec) -> Result<Result<(), StartError>, String> {
+    pub(crate) fn start(&self, spec: ContainerSpec) -> Result<Result<(), StartError>, String> {
         match self.ask(&Request::Start(Box::new(spec)))? {
             Reply::Started => Ok(Ok(())),
             Reply::StartFailed(error) => Ok(Err(error)),
@@ -431,7 +432,7 @@ impl Pod {
     }
 
     /// Starts a container and waits for its end.
-    fn run(&self, name: &str, words: &[&str]) -> Result<ExitReport, String> {
+    pub(crate) fn run(&self, name: &str, words: &[&str]) -> Result<ExitReport, String> {
         let mut watch = self.watch()?;
         self.start(container(name, words))?.map_err(text)?;
         ended(&mut watch, &format!("id-{name}"))
@@ -484,7 +485,7 @@ fn kill(uid: &str) -> Result<(), String> {
     equal(&init(&InitRequest::KillPod { uid: uid.to_owned() })?, &InitReply::Gone { uid: uid.to_owned() })
 }
 
-fn ended(watch: &mut Connection, id: &str) -> Result<ExitReport, String> {
+pub(crate) fn ended(watch: &mut Connection, id: &str) -> Result<ExitReport, String> {
     loop {
         let (reply, _) = watch.receive::<Reply>().map_err(text)?.ok_or("closed")?;
         if let Reply::Ended(report) = reply
@@ -511,7 +512,7 @@ fn pod_spec(uid: &str) -> PodSpec {
     }
 }
 
-fn container(name: &str, words: &[&str]) -> ContainerSpec {
+pub(crate) fn container(name: &str, words: &[&str]) -> ContainerSpec {
     let arguments = ["/bin/program", "in-container"].iter().chain(words).map(|&word| word.to_owned());
     ContainerSpec {
         id: format!("id-{name}"),
@@ -564,10 +565,10 @@ fn until(mut condition: impl FnMut() -> Result<bool, String>) -> Result<(), Stri
     Ok(())
 }
 
-fn equal<T: PartialEq + std::fmt::Debug>(is: &T, should: &T) -> Result<(), String> {
+pub(crate) fn equal<T: PartialEq + std::fmt::Debug>(is: &T, should: &T) -> Result<(), String> {
     if is == should { Ok(()) } else { Err(format!("is:     {is:?}\nshould: {should:?}")) }
 }
 
-fn text(error: impl std::fmt::Display) -> String {
+pub(crate) fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
