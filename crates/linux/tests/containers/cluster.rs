@@ -21,11 +21,14 @@ pub(crate) fn possible() -> Result<(), String> {
     cluster.stop()
 }
 
+/// The scenario after which nobody ends the cluster in good order.
+pub(crate) const SWEPT: &str = "a_killed_fabric_is_swept";
+
 /// Runs one scenario in a cluster of its own.
 pub(crate) fn test(name: &str) -> Result<Outcome, String> {
     let cluster = Cluster::start(name)?;
     let result = cluster.run(name);
-    let stopped = cluster.stop();
+    let stopped = if name == SWEPT { cluster.kill_and_sweep() } else { cluster.stop() };
     result.and_then(|outcome| stopped.map(|()| outcome))
 }
 
@@ -99,6 +102,28 @@ impl Cluster {
         let running = Running::read(self.directory.path()).ok_or("nothing was written down")?;
         drop(self.fabric.stdin.take());
         self.fabric.wait().map_err(text)?;
+        self.nothing_left(&running)
+    }
+
+    /// Kills the fabric, which leaves its nodes running, and does what a janitor does then.
+    fn kill_and_sweep(mut self) -> Result<(), String> {
+        let running = Running::read(self.directory.path()).ok_or("nothing was written down")?;
+        self.fabric.kill().map_err(text)?;
+        self.fabric.wait().map_err(text)?;
+        if running.nodes.iter().all(|node| node.init.find().is_none()) {
+            return Err("there is nothing to sweep".to_owned());
+        }
+        let said = podlab_linux::janitor::sweep(self.directory.path());
+        if !said.contains(&"ended node1".to_owned()) {
+            return Err(format!("the sweep says {said:?}"));
+        }
+        self.nothing_left(&running)?;
+        // Swept once, there is nothing more to do.
+        let again = podlab_linux::janitor::sweep(self.directory.path());
+        if again.is_empty() { Ok(()) } else { Err(format!("the second sweep says {again:?}")) }
+    }
+
+    fn nothing_left(&self, running: &Running) -> Result<(), String> {
         if let Some(node) = running.nodes.iter().find(|node| node.init.find().is_some()) {
             return Err(format!("the init of {} is still there", node.name));
         }

@@ -38,6 +38,7 @@ pub(crate) const ALL: &[(&str, Scenario)] = &[
     ("a_line_without_end", a_line_without_end),
     ("addresses_rise", addresses_rise),
     ("hostile_images", crate::hostile::hostile_images),
+    (crate::cluster::SWEPT, a_pod_is_left),
 ];
 
 /// The exit code of a scenario that this machine does not let us play. It did not pass.
@@ -359,6 +360,11 @@ fn a_line_without_end() -> Result<(), String> {
     }
     let parts = pod.log("main").lines().filter(|line| line.starts_with("stdout P ")).count();
     equal(&parts, &(bytes / (16 * 1024)))
+}
+
+/// Leaves a running Pod behind; the test goes on outside.
+fn a_pod_is_left() -> Result<(), String> {
+    equal(&Pod::create("uid-1")?.start(container("main", &["wait"]))?, &Ok(()))
 }
 
 fn addresses_rise() -> Result<(), String> {
