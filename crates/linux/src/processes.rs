@@ -64,11 +64,17 @@ fn start_time(pid: Pid) -> Option<u64> {
     parse_start_time(&text)
 }
 
-/// The 22nd field. The second is the program's name in parentheses, which may itself contain both blanks and
+/// The start time of a process that has not ended: the 22nd field. One that has, and that its parent has not taken note
+/// of (state `Z`), holds nothing any more; a machine whose first process reaps late, or never, is full of them. The second is the program's name in parentheses, which may itself contain both blanks and
 /// parentheses (proc(5)).
 fn parse_start_time(stat: &str) -> Option<u64> {
     let (_, after_name) = stat.rsplit_once(')')?;
-    after_name.split_whitespace().nth(19)?.parse().ok()
+    let mut fields = after_name.split_whitespace();
+    let state = fields.next()?;
+    if matches!(state, "Z" | "X" | "x") {
+        return None;
+    }
+    fields.nth(18)?.parse().ok()
 }
 
 #[cfg(test)]
@@ -82,6 +88,7 @@ mod tests {
             assert_eq!(parse_start_time(&format!("7 ({name}) {rest}")), Some(4711), "{name}");
         }
         assert_eq!(parse_start_time(""), None);
+        assert_eq!(parse_start_time(&format!("7 (sh) {}", rest.replace('S', "Z"))), None, "it has ended");
     }
 
     #[test]
