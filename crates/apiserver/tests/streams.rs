@@ -121,3 +121,20 @@ async fn a_refused_connection_is_told() {
         let _ = child.kill().await;
     }
 }
+
+/// The dialect of client libraries: numbered channels, the port first, and an end when the Pod has said all.
+#[tokio::test(flavor = "multi_thread")]
+async fn ports_are_forwarded_over_numbered_channels() {
+    let cluster = cluster().await;
+    let mut socket = cluster.websocket("/api/v1/namespaces/default/pods/p/portforward?ports=8080,81").await;
+    let port = |port: u16| port.to_le_bytes().to_vec();
+    let mut told = Vec::new();
+    while told.len() < 5 {
+        told.push(socket.receive().await.expect("both ports are told, and one error"));
+    }
+    told.sort();
+    let refused = "error forwarding: connection refused".as_bytes().to_vec();
+    assert_eq!(told, [(0, port(8080)), (1, port(8080)), (2, port(81)), (3, port(81)), (3, refused)]);
+    socket.send(0, b"hello").await;
+    assert_eq!(socket.receive().await, Some((0, b"hello".to_vec())));
+}

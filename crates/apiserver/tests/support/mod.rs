@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 pub mod node;
 pub mod raw;
+pub mod websocket;
 
 use podlab_apiserver::node::Dialing;
 use podlab_apiserver::{Body, Identity, NodeDialer, Pki, Server, ServerConfig, Storage};
@@ -83,6 +84,13 @@ impl Cluster {
         let response = self.server.service(Identity::admin()).oneshot(request).await.unwrap();
         assert_eq!(response.status(), 200);
         Watch { body: response.into_body(), buffer: Vec::new() }
+    }
+
+    /// A WebSocket through a Unix socket of the administrator's.
+    pub async fn websocket(&self, path: &str) -> websocket::Client {
+        let socket = self.folder.path().join("admin.sock");
+        self.server.listen_unix(&socket, Identity::admin()).await.unwrap();
+        websocket::Client::connect(&socket, path).await
     }
 
     /// Creates an object that has to be accepted.

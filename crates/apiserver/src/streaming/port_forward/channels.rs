@@ -61,9 +61,11 @@ pub(super) async fn serve(destination: Destination, ports: Vec<u16>, socket: Web
             }
         }
     }
-    loop {
+    // When no port has anything more to say, it is over.
+    while !readers.is_empty() {
         let message = tokio::select! {
             message = source.next() => message,
+            _ = readers.join_next() => continue,
             () = destination.server.inner.stopping.cancelled() => None,
         };
         let bytes = match message {
