@@ -16,6 +16,7 @@
 //! | [`deployment`] | a Deployment's Pods are of its newest template |
 //! | [`replica_set`] | a ReplicaSet has as many Pods as it asks for |
 //! | [`endpoints`] | a Service's addresses are those of its Ready Pods |
+//! | [`volume_binder`] | a claim has a volume of its own |
 //! | [`garbage_collector`] | what an object owns goes with it |
 //! | [`event_ttl`] | events are forgotten after an hour |
 
@@ -33,6 +34,7 @@ pub mod replica_set;
 pub mod scheduling;
 pub mod service_accounts;
 pub mod taint_eviction;
+pub mod volume_binder;
 pub mod worker;
 
 use std::sync::Arc;
@@ -70,6 +72,7 @@ pub async fn run<C: Clock>(config: Config, clock: Arc<C>) {
     loops.spawn(deployment::run(context.clone()));
     loops.spawn(replica_set::run(context.clone()));
     loops.spawn(endpoints::run(context.clone()));
+    loops.spawn(volume_binder::run(context.clone()));
     loops.spawn(garbage_collector::run(context.clone()));
     loops.spawn(event_ttl::run(context));
     while let Some(ended) = loops.join_next().await {

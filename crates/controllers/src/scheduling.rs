@@ -8,7 +8,9 @@ use std::collections::HashSet;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use k8s_openapi::api::core::v1::{Binding, Node, ObjectReference, Pod, PodCondition};
+use k8s_openapi::api::core::v1::{
+    Binding, Node, ObjectReference, PersistentVolume, PersistentVolumeClaim, Pod, PodCondition,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time as Stamp};
 use podlab_client::Object;
 use podlab_client::cache::{Change, Changes, Key};
@@ -30,6 +32,14 @@ const MAX_BINDINGS: usize = 64;
 enum Done {
     Bound(Key, Result<(), Error>),
     Reported(Key, Result<(), Error>),
+}
+
+/// What the loop hears of.
+struct Watched {
+    pods: Changes<Pod>,
+    nodes: Changes<Node>,
+    claims: Changes<PersistentVolumeClaim>,
+    volumes: Changes<PersistentVolume>,
 }
 
 /// The loop's state.
@@ -54,8 +64,11 @@ pub async fn run(client: Client, host: String, time: Time) {
     let pods = Cache::<Pod>::spawn(client.clone(), None, ListOptions::default(), time.sleeper());
     let nodes = Cache::<Node>::spawn(client.clone(), None, ListOptions::default(), time.sleeper());
     // Without all Pods a node looks emptier than it is.
-    tokio::join!(pods.synced(), nodes.synced());
-    let (pod_changes, node_changes) = (pods.changes(), nodes.changes());
+    let claims = Cache::<PersistentVolumeClaim>::spawn(client.clone(), None, ListOptions::default(), time.sleeper());
+    let volumes = Cache::<PersistentVolume>::spawn(client.clone(), None, ListOptions::default(), time.sleeper());
+    tokio::join!(pods.synced(), nodes.synced(), claims.synced(), volumes.synced());
+    let watched =
+        Watched { pods: pods.changes(), nodes: nodes.changes(), claims: claims.changes(), volumes: volumes.changes() };
     let scheduler = Scheduler {
         client,
         time,
@@ -67,18 +80,17 @@ pub async fn run(client: Client, host: String, time: Time) {
         under_way: FuturesUnordered::new(),
         start: 0,
     };
-    tokio::join!(scheduler.run(pod_changes, node_changes), record);
+    tokio::join!(scheduler.run(watched), record);
 }
 
 impl Scheduler {
-    async fn run(mut self, mut pods: Changes<Pod>, mut nodes: Changes<Node>) {
+    async fn run(mut self, mut watched: Watched) {
+        let Watched { pods, nodes, claims, volumes } = &mut watched;
         loop {
-            for change in nodes.take() {
-                self.node_changed(&change);
-            }
-            for change in pods.take() {
-                self.pod_changed(&change);
-            }
+            nodes.take().iter().for_each(|change| self.node_changed(change));
+            claims.take().into_iter().for_each(|change| self.claim_changed(change));
+            volumes.take().into_iter().for_each(|change| self.volume_changed(change));
+            pods.take().iter().for_each(|change| self.pod_changed(change));
             if self.under_way.len() < MAX_BINDINGS
                 && let Some(key) = self.queue.pop(self.time.elapsed())
             {
@@ -89,6 +101,8 @@ impl Scheduler {
             tokio::select! {
                 changes = nodes.next() => changes.iter().for_each(|change| self.node_changed(change)),
                 changes = pods.next() => changes.iter().for_each(|change| self.pod_changed(change)),
+                changes = claims.next() => changes.into_iter().for_each(|change| self.claim_changed(change)),
+                changes = volumes.next() => changes.into_iter().for_each(|change| self.volume_changed(change)),
                 Some(done) = self.under_way.next() => self.done(done),
                 () = self.time.sleep_until(due) => {}
             }
@@ -106,6 +120,23 @@ impl Scheduler {
             }
             None => self.snapshot.remove_node(&change.key.name),
         }
+    }
+
+    fn claim_changed(&mut self, change: Change<PersistentVolumeClaim>) {
+        let key = (change.key.namespace, change.key.name);
+        match change.new {
+            Some(claim) => drop(self.snapshot.claims.insert(key, claim)),
+            None => drop(self.snapshot.claims.remove(&key)),
+        }
+        self.queue.wake();
+    }
+
+    fn volume_changed(&mut self, change: Change<PersistentVolume>) {
+        match change.new {
+            Some(volume) => drop(self.snapshot.volumes.insert(change.key.name, volume)),
+            None => drop(self.snapshot.volumes.remove(&change.key.name)),
+        }
+        self.queue.wake();
     }
 
     fn pod_changed(&mut self, change: &Change<Pod>) {

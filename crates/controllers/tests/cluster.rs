@@ -5,7 +5,10 @@ mod support;
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
-use k8s_openapi::api::core::v1::{ConfigMap, Endpoints, Namespace, Node, Pod, Secret, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, Endpoints, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, Secret, Service,
+    ServiceAccount,
+};
 use podlab_client::{DeleteOptions, Object, Patch};
 use serde_json::{Value, json};
 use support::{Cluster, until};
@@ -280,4 +283,53 @@ async fn a_deployment_rolls_out_and_back() {
     until(&pods, |_| (images() == ["web:1"]).then_some(())).await;
     assert_eq!(sets.len(), 2, "the old set is used again");
     ready.abort();
+}
+
+#[tokio::test]
+async fn a_claim_gets_a_volume_and_its_pod_a_node() {
+    let cluster = Cluster::start().await;
+    cluster.usable().await;
+    cluster.node("node1", "2").await;
+    let mut claiming = pod("a", "100m");
+    claiming["spec"]["volumes"] = json!([{ "name": "v", "persistentVolumeClaim": { "claimName": "my-pvc" } }]);
+    cluster.create::<Pod>(claiming).await;
+    cluster
+        .create::<PersistentVolumeClaim>(json!({
+            "metadata": { "name": "my-pvc", "namespace": "default" },
+            "spec": { "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Gi" } } },
+        }))
+        .await;
+    let event = cluster.event("my-pvc", "FailedBinding").await;
+    assert_eq!(
+        event.message.as_deref(),
+        Some("no persistent volumes available for this claim and no storage class is set"),
+        "golden 493"
+    );
+    cluster.event("a", "FailedScheduling").await;
+    cluster
+        .create::<PersistentVolume>(json!({
+            "metadata": { "name": "my-pv" },
+            "spec": { "capacity": { "storage": "1Gi" }, "accessModes": ["ReadWriteOnce"], "hostPath": { "path": "/x" } },
+        }))
+        .await;
+    let volumes = cluster.watch::<PersistentVolume>();
+    until(&volumes, |all| (all.first()?.status.as_ref()?.phase.as_deref() == Some("Bound")).then_some(())).await;
+    let claims = cluster.watch::<PersistentVolumeClaim>();
+    until(&claims, |all| (all.first()?.status.as_ref()?.phase.as_deref() == Some("Bound")).then_some(())).await;
+    let pods = cluster.watch::<Pod>();
+    let node = async { until(&pods, |pods| placed(pods, "a")).await };
+    let clock = async {
+        // However often the Pod was tried before, no back-off is longer than ten seconds.
+        loop {
+            cluster.clock.advance(Duration::from_secs(1));
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        node = node => assert_eq!(node, "node1"),
+        () = clock => unreachable!("it goes on for ever"),
+    }
+    let delete = DeleteOptions::default();
+    cluster.client.delete::<PersistentVolumeClaim>("default", "my-pvc", &delete).await.expect("deleted");
+    until(&volumes, |all| (all.first()?.status.as_ref()?.phase.as_deref() == Some("Released")).then_some(())).await;
 }

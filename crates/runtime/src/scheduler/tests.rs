@@ -169,3 +169,68 @@ fn a_large_cluster_is_searched_in_turns() {
     let placement = schedule(&large, &Incoming::of(&pod("a", json!({}))), 190).expect("fits");
     assert_eq!((placement.examined, placement.feasible), (100, 100));
 }
+
+#[test]
+fn golden_494_a_claim_that_is_not_bound() {
+    let mut one = cluster([node("node1", "4", json!({}))]);
+    let claiming =
+        pod("a", json!({ "volumes": [{ "name": "v", "persistentVolumeClaim": { "claimName": "my-pvc" } }] }));
+    let nowhere = "preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.";
+    assert_eq!(
+        failure(&one, &claiming),
+        format!("0/1 nodes are available: persistentvolumeclaim \"my-pvc\" not found. {nowhere}")
+    );
+    let mut claim =
+        json!({ "metadata": { "name": "my-pvc", "namespace": "default" }, "status": { "phase": "Pending" } });
+    let key = ("default".to_owned(), "my-pvc".to_owned());
+    let typed =
+        |claim: &serde_json::Value| std::sync::Arc::new(serde_json::from_value(claim.clone()).expect("a claim"));
+    one.claims.insert(key.clone(), typed(&claim));
+    assert_eq!(
+        failure(&one, &claiming),
+        format!("0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims. {nowhere}")
+    );
+    claim["status"]["phase"] = "Bound".into();
+    claim["spec"] = json!({ "volumeName": "my-pv" });
+    one.claims.insert(key, typed(&claim));
+    let volume = json!({ "metadata": { "name": "my-pv" }, "spec": {} });
+    one.volumes.insert("my-pv".to_owned(), std::sync::Arc::new(serde_json::from_value(volume).expect("a volume")));
+    assert!(schedule(&one, &Incoming::of(&claiming), 0).is_ok());
+}
+
+#[test]
+fn no_zone_gets_ahead_of_the_others() {
+    let zone = |name: &str, zone: &str| node(name, "4", json!({ "metadata": { "labels": { "zone": zone } } }));
+    let mut three = cluster([zone("a1", "a"), zone("a2", "a"), zone("b1", "b"), node("nowhere", "4", json!({}))]);
+    let spread = |name: &str| {
+        let mut pod = pod(
+            name,
+            json!({ "topologySpreadConstraints": [{ "maxSkew": 1, "topologyKey": "zone",
+            "whenUnsatisfiable": "DoNotSchedule", "labelSelector": { "matchLabels": { "app": "web" } } }] }),
+        );
+        pod.metadata.labels = Some([("app".to_owned(), "web".to_owned())].into());
+        pod
+    };
+    let zone_of = |node: &str| node.chars().next();
+    let mut zones = Vec::new();
+    for at in 0..4 {
+        let incoming = Incoming::of(&spread(&format!("web{at}")));
+        let placement = schedule(&three, &incoming, 0).expect("fits");
+        zones.push(zone_of(&placement.node));
+        three.place(incoming.info, &placement.node);
+    }
+    assert_eq!(zones.iter().filter(|zone| **zone == Some('a')).count(), 2, "{zones:?}");
+    three.remove_node("b1");
+    three.set_node(&node(
+        "b1",
+        "4",
+        json!({ "metadata": { "labels": { "zone": "b" } }, "spec": { "unschedulable": true } }),
+    ));
+    three.place(PodInfo::of(&spread("web4")), "a1");
+    assert_eq!(
+        failure(&three, &spread("web5")),
+        "0/4 nodes are available: 1 node(s) didn't match pod topology spread constraints (missing required label), 1 \
+         node(s) were unschedulable, 2 node(s) didn't match pod topology spread constraints. preemption: 0/4 nodes are \
+         available: 2 No preemption victims found for incoming pod, 2 Preemption is not helpful for scheduling."
+    );
+}

@@ -6,6 +6,8 @@ mod node_ports;
 mod node_resources;
 mod node_unschedulable;
 mod taints;
+mod topology_spread;
+mod volume_binding;
 
 pub use taints::tolerated;
 
@@ -29,4 +31,6 @@ pub const ALL: &[Filter] = &[
     Filter { name: "NodeAffinity", prepare: node_affinity::prepare },
     Filter { name: "NodePorts", prepare: node_ports::prepare },
     Filter { name: "NodeResourcesFit", prepare: node_resources::prepare },
+    Filter { name: "VolumeBinding", prepare: volume_binding::prepare },
+    Filter { name: "PodTopologySpread", prepare: topology_spread::prepare },
 ];

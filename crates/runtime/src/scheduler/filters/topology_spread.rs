@@ -1,0 +1,105 @@
+//! Topology spread with `DoNotSchedule`: no zone (host, rack) may get further ahead of the emptiest than is allowed.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::TopologySpreadConstraint;
+
+use super::super::diagnosis::Rejection;
+use super::super::selector::{contains, matches, selects_node};
+use super::super::snapshot::{Incoming, NodeInfo, Snapshot};
+use super::Check;
+use super::taints::tolerated;
+
+/// A constraint, and how many matching Pods each domain of its topology has.
+struct Domains<'a> {
+    constraint: &'a TopologySpreadConstraint,
+    counts: BTreeMap<&'a str, i32>,
+    /// Whether the Pod itself counts where it goes.
+    itself: i32,
+}
+
+pub(super) fn prepare<'a>(pod: &'a Incoming, cluster: &'a Snapshot) -> Result<Option<Check<'a>>, Rejection> {
+    let hard: Vec<&TopologySpreadConstraint> = pod
+        .spec
+        .topology_spread_constraints
+        .iter()
+        .flatten()
+        .filter(|constraint| constraint.when_unsatisfiable == "DoNotSchedule")
+        .collect();
+    if hard.is_empty() {
+        return Ok(None);
+    }
+    let all: Vec<Domains<'a>> = hard.iter().map(|constraint| count(pod, constraint, &hard, cluster)).collect();
+    Ok(Some(Box::new(move |node| {
+        for domains in &all {
+            let Some(domain) = node.labels.get(&domains.constraint.topology_key) else {
+                let reason = "node(s) didn't match pod topology spread constraints (missing required label)";
+                return Err(Rejection::permanent(reason));
+            };
+            let here = domains.counts.get(domain.as_str()).copied().unwrap_or_default();
+            if here + domains.itself - domains.least() > domains.constraint.max_skew {
+                return Err(Rejection::resolvable("node(s) didn't match pod topology spread constraints"));
+            }
+        }
+        Ok(())
+    })))
+}
+
+impl Domains<'_> {
+    fn least(&self) -> i32 {
+        let few = i32::try_from(self.counts.len()).unwrap_or(i32::MAX);
+        // With fewer domains than are wanted, those that are missing count as empty.
+        if self.constraint.min_domains.is_some_and(|wanted| few < wanted) {
+            return 0;
+        }
+        self.counts.values().copied().min().unwrap_or_default()
+    }
+}
+
+fn count<'a>(
+    pod: &'a Incoming,
+    constraint: &'a TopologySpreadConstraint,
+    hard: &[&TopologySpreadConstraint],
+    cluster: &'a Snapshot,
+) -> Domains<'a> {
+    // No selector selects nothing here, other than an empty one.
+    let selects = |labels: &_| constraint.label_selector.as_ref().is_some_and(|selector| matches(selector, labels));
+    let alike = |labels: &BTreeMap<String, String>| {
+        let keys = constraint.match_label_keys.iter().flatten();
+        selects(labels) && keys.into_iter().all(|key| labels.get(key) == pod.info.labels.get(key))
+    };
+    let mut counts: BTreeMap<&str, i32> = BTreeMap::new();
+    for node in cluster.nodes() {
+        let complete = hard.iter().all(|constraint| node.labels.contains_key(&constraint.topology_key));
+        let Some(domain) = node.labels.get(&constraint.topology_key).filter(|_| complete) else { continue };
+        if !is_considered(pod, constraint, node) {
+            continue;
+        }
+        let here = node
+            .pods()
+            .filter(|other| other.namespace == pod.info.namespace && !other.terminating && alike(&other.labels))
+            .count();
+        *counts.entry(domain.as_str()).or_default() += i32::try_from(here).unwrap_or(i32::MAX);
+    }
+    Domains { constraint, counts, itself: i32::from(selects(&pod.info.labels)) }
+}
+
+/// Nodes to which the Pod could not go anyway are no domains, unless the constraint says that they are.
+fn is_considered(pod: &Incoming, constraint: &TopologySpreadConstraint, node: &NodeInfo) -> bool {
+    let honour_affinity = constraint.node_affinity_policy.as_deref() != Some("Ignore");
+    let honour_taints = constraint.node_taints_policy.as_deref() == Some("Honor");
+    let spec = &pod.spec;
+    let selected = spec.node_selector.as_ref().is_none_or(|labels| contains(labels, &node.labels))
+        && spec
+            .affinity
+            .as_ref()
+            .and_then(|affinity| affinity.node_affinity.as_ref())
+            .and_then(|affinity| affinity.required_during_scheduling_ignored_during_execution.as_ref())
+            .is_none_or(|required| selects_node(&required.node_selector_terms, node));
+    let tolerations = spec.tolerations.as_deref().unwrap_or_default();
+    let tolerates = || {
+        let hard = |effect: &str| matches!(effect, "NoSchedule" | "NoExecute");
+        node.taints.iter().filter(|taint| hard(&taint.effect)).all(|taint| tolerated(taint, tolerations))
+    };
+    (!honour_affinity || selected) && (!honour_taints || tolerates())
+}
