@@ -376,3 +376,31 @@ async fn everything_that_arrives_has_a_limit() {
     }
     assert_eq!(cluster.get(PODS).await["metadata"]["resourceVersion"], revision, "nothing was written");
 }
+
+#[tokio::test]
+async fn quotas_are_kept_and_told() {
+    let cluster = Cluster::start().await;
+    let quotas = "/api/v1/namespaces/default/resourcequotas";
+    let quota = json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "q"},
+        "spec": {"hard": {"pods": "1", "requests.cpu": "1", "requests.memory": "256Mi"}}});
+    cluster.post(quotas, &quota).await;
+    let used = async || cluster.get(&format!("{quotas}/q")).await["status"]["used"].clone();
+    assert_eq!(used().await, json!({"pods": "0", "requests.cpu": "0", "requests.memory": "0"}));
+    let create = async |name: &str, requests: Value| {
+        let mut object = pod(name);
+        object["spec"]["containers"][0]["resources"] = json!({"requests": requests});
+        let (_, answer) = cluster.request("POST", PODS, "application/json", object.to_string().into_bytes()).await;
+        answer["message"].as_str().unwrap_or("created").to_owned()
+    };
+    let small = json!({"cpu": "100m", "memory": "64Mi"});
+    assert_eq!(create("one", small.clone()).await, "created");
+    assert_eq!(used().await, json!({"pods": "1", "requests.cpu": "100m", "requests.memory": "64Mi"}));
+    let exceeded = "pods \"two\" is forbidden: exceeded quota: q, requested: pods=1, used: pods=1, limited: pods=1";
+    assert_eq!(create("two", small.clone()).await, exceeded);
+    let silent =
+        "pods \"three\" is forbidden: failed quota: q: must specify requests.cpu for: a; requests.memory for: a";
+    assert_eq!(create("three", json!({})).await, silent);
+    cluster.request("DELETE", &format!("{PODS}/one"), "", Vec::new()).await;
+    assert_eq!(used().await["pods"], "0");
+    assert_eq!(create("two", small).await, "created");
+}

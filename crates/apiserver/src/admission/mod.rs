@@ -20,7 +20,7 @@ use serde_json::Value;
 use crate::auth::Identity;
 use crate::server::Server;
 use crate::store::{GroupResource, Key, Object, Range};
-pub(crate) use quota::{Charge, Charging};
+pub(crate) use quota::{Charge, Charging, settle};
 
 /// An object on its way in.
 pub(crate) struct Admission<'a> {

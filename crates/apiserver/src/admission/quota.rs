@@ -37,24 +37,22 @@ impl Charging {
 }
 
 /// The right to store an object; kept until it is stored.
-pub(crate) struct Charge {
-    held: Option<(OwnedMutexGuard<()>, String)>,
-}
+pub(crate) type Charge = Option<OwnedMutexGuard<()>>;
 
-impl Charge {
-    /// The object is stored: tells the quotas.
-    pub(crate) async fn settle(self, server: &Server) {
-        let Some((_guard, namespace)) = &self.held else { return };
-        for quota in quotas(server, namespace) {
-            let mut new = quota.value.clone();
-            new["status"] = json!({"hard": new["spec"]["hard"], "used": used(server, namespace, &quota.value)});
-            if new["status"] == quota.value["status"] {
-                continue;
-            }
-            let key = crate::store::Key::new(QUOTAS, namespace, quota.name());
-            // Lost against another writer of the status: the quota controller counts again.
-            let _ = server.store().update(key, quota.revision, Draft::new(&new)).await;
+/// Tells the quotas of a namespace what is used by now.
+pub(crate) async fn settle(server: &Server, namespace: &str) {
+    if namespace.is_empty() {
+        return;
+    }
+    for quota in quotas(server, namespace) {
+        let mut new = quota.value.clone();
+        new["status"] = json!({"hard": new["spec"]["hard"], "used": used(server, namespace, &quota.value)});
+        if new["status"] == quota.value["status"] {
+            continue;
         }
+        let key = crate::store::Key::new(QUOTAS, namespace, quota.name());
+        // Lost against another writer: that one has counted later.
+        let _ = server.store().update(key, quota.revision, Draft::new(&new)).await;
     }
 }
 
@@ -82,10 +80,9 @@ fn quotas(server: &Server, namespace: &str) -> Vec<Quota> {
 }
 
 pub(super) async fn charge(admission: &Admission<'_>, object: &Value) -> Result<Charge, ApiError> {
-    let free = Charge { held: None };
     let (server, namespace) = (admission.server, admission.namespace);
     if namespace.is_empty() || admission.resource.plural == "events" || quotas(server, namespace).is_empty() {
-        return Ok(free);
+        return Ok(None);
     }
     let guard = server.inner.charging.lock(namespace).await;
     let asked = usage_of(admission.resource.group, admission.resource.plural, object);
@@ -119,7 +116,7 @@ pub(super) async fn charge(admission: &Admission<'_>, object: &Value) -> Result<
             return Err(admission.forbidden(object, message));
         }
     }
-    Ok(Charge { held: Some((guard, namespace.to_owned())) })
+    Ok(Some(guard))
 }
 
 /// Where a quota limits requests or limits, every container has to say its own (golden 356).

@@ -11,7 +11,7 @@ use super::negotiate::Accepted;
 use super::object::{self, key_of, place, stamp, write_error};
 use super::options::Filter;
 use super::respond::{self, Shape};
-use super::write::{dry_run, finished};
+use super::write::{dry_run, finished, settled};
 use super::{Answer, Call, Target, read, table};
 use crate::admission;
 use crate::server::Server;
@@ -191,6 +191,9 @@ pub(super) async fn remove(server: &Server, target: &Target, options: &Options) 
         };
         match written {
             Ok(object) => {
+                if step == Step::Remove {
+                    admission::settle(server, settled(target)).await;
+                }
                 return Ok(Deleted { value: object.value(), gone: step == Step::Remove });
             }
             Err(WriteError::Conflict { .. }) if options.version.is_none() => {}

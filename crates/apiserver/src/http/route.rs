@@ -140,8 +140,9 @@ fn target(group: &str, version: &str, words: &[&str], method: &Method, query: &Q
         [] => (None, None, None),
         [name] => (Some(*name), None, None),
         [name, "proxy", ..] => {
-            let before = if group.is_empty() { 2 } else { 3 } + words.len() - rest.len() + 2;
-            (Some(*name), Some(resource.subresource("proxy")?), Some(after(path, before).to_owned()))
+            // All words of the path that are not behind `proxy`, the version's included.
+            let before = words.len() - rest.len() + 2 + if group.is_empty() { 2 } else { 3 };
+            (Some(*name), Some(resource.subresource("proxy")?), Some(behind(path, before)))
         }
         [name, subresource] => (Some(*name), Some(resource.subresource(subresource)?), None),
         _ => return None,
@@ -169,10 +170,11 @@ fn target(group: &str, version: &str, words: &[&str], method: &Method, query: &Q
     Some(Target { resource, namespace, name: name.map(str::to_owned), subresource, rest: tail, verb })
 }
 
-/// What follows the first `segments` segments of a path, as it was sent: a slash alone is something else than nothing.
-fn after(path: &str, segments: usize) -> &str {
-    let path = path.trim_start_matches('/');
-    path.match_indices('/').nth(segments - 1).map_or("", |(end, _)| &path[end..])
+/// What follows so many parts of a path, as it was sent, with its slash.
+fn behind(path: &str, parts: usize) -> String {
+    let slashes = path.trim_start_matches('/').match_indices('/').map(|(at, _)| at);
+    let start = path.len() - path.trim_start_matches('/').len();
+    slashes.skip(parts - 1).map(|at| path[start + at..].to_owned()).next().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -224,16 +226,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_proxied_is_the_rest_of_the_path_as_it_was_sent() {
-        for (path, rest) in [
-            ("/api/v1/namespaces/a/pods/x/proxy", ""),
-            ("/api/v1/namespaces/a/pods/x/proxy/", "/"),
-            ("/api/v1/namespaces/a/pods/proxy-1:80/proxy/b/c%20d/", "/b/c%20d/"),
-            ("/api/v1/namespaces/proxy/pods/proxy/proxy/proxy/proxy", "/proxy/proxy"),
-            ("/api/v1/nodes/n/proxy/healthz", "/healthz"),
+    fn what_is_behind_proxy_is_kept_as_it_was_sent() {
+        for (path, expected) in [
+            ("/api/v1/namespaces/proxy/pods/proxy/proxy", ""),
+            ("/api/v1/namespaces/proxy/pods/proxy/proxy/", "/"),
+            ("/api/v1/namespaces/a/services/x:http/proxy/a%20b//c/", "/a%20b//c/"),
+            ("/api/v1/nodes/n1/proxy/healthz", "/healthz"),
         ] {
             let Route::Resource(target) = route("GET", path) else { panic!("{path}") };
-            assert_eq!(target.rest.as_deref(), Some(rest), "{path}");
+            assert_eq!(target.rest.as_deref(), Some(expected), "{path}");
         }
     }
 

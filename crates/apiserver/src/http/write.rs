@@ -109,7 +109,8 @@ async fn make(call: &Call, target: &Target, object: Value, dry_run: bool) -> Res
         match call.server.store().create(key, Draft::new(&value)).await {
             Ok(stored) => {
                 drop(allocation);
-                charge.settle(&call.server).await;
+                drop(charge);
+                admission::settle(&call.server, settled(target)).await;
                 return Ok(Made { stored: Some(stored), value, warnings });
             }
             Err(error) => {
@@ -121,6 +122,11 @@ async fn make(call: &Call, target: &Target, object: Value, dry_run: bool) -> Res
         }
     }
     Err(ApiError::Internal(format!("no free name beginning with {prefix:?} was found")))
+}
+
+/// The namespace whose quotas a change of this object may concern; events are too many to be counted.
+pub(super) fn settled(target: &Target) -> &str {
+    if target.resource.plural == "events" { "" } else { target.namespace() }
 }
 
 /// The object belongs where the request says; it may leave that out.
@@ -262,7 +268,14 @@ impl Update {
             drop(allocation);
             match written {
                 Err(crate::store::WriteError::Conflict { .. }) if !pinned && attempt < UPDATE_ATTEMPTS => {}
-                written => return written.map_err(|error| write_error(resource, target.name(), error)),
+                Ok(stored) => {
+                    // What is over uses nothing any more.
+                    if resource.plural == "pods" && old["status"]["phase"] != new["status"]["phase"] {
+                        admission::settle(&call.server, settled(target)).await;
+                    }
+                    return Ok(stored);
+                }
+                Err(error) => return Err(write_error(resource, target.name(), error)),
             }
         }
     }
