@@ -1,5 +1,7 @@
 //! A kubelet on a simulated node, driven through the API and the clock, against what a real one did.
 
+#![expect(clippy::unwrap_used, reason = "helpers of a test panic to fail it")]
+
 mod support;
 
 use std::time::Duration;

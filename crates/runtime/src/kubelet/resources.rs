@@ -137,7 +137,7 @@ mod tests {
             (vec![json!({})], Qos::BestEffort),
             (vec![both.clone()], Qos::Guaranteed),
             (vec![json!({"limits": {"cpu": "1", "memory": "1Gi"}})], Qos::Guaranteed),
-            (vec![both.clone(), json!({})], Qos::Burstable),
+            (vec![both, json!({})], Qos::Burstable),
             (vec![json!({"limits": {"memory": "1Gi"}})], Qos::Burstable),
             (vec![json!({"requests": {"cpu": "1m"}})], Qos::Burstable),
         ] {

@@ -35,7 +35,8 @@ pub(super) fn phase(
         if member.role == Role::Sidecar {
             let running = state(status).is_some_and(|state| state.running.is_some());
             count.running += usize::from(running);
-            pending |= !past && !(running && status.started == Some(true)) && ended(status).is_none();
+            let started = running && status.started == Some(true);
+            pending |= !past && !started && ended(status).is_none();
         } else if !past {
             match ended(status) {
                 Some(ended) if ended.exit_code != 0 => failed = true,
