@@ -28,7 +28,7 @@ book ACTION="build":
 lint:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets -- -D warnings
-    cargo doc --workspace --no-deps
+    cargo doc --workspace --no-deps --document-private-items
 
 # Benchmarks, as ratios to the peers that are installed
 bench *ARGS:

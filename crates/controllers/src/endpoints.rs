@@ -105,7 +105,7 @@ pub fn endpoints(service: &Service, pods: &[Arc<Pod>]) -> Endpoints {
     }
 }
 
-/// The EndpointSlices that a Service should have, without names: at most [`MAX_SLICE`] addresses in each, and one with
+/// The EndpointSlices that a Service should have, without names: at most `MAX_SLICE` addresses in each, and one with
 /// no address when there is none.
 #[must_use]
 pub fn slices(service: &Service, pods: &[Arc<Pod>]) -> Vec<EndpointSlice> {

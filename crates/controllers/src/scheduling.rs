@@ -1,4 +1,4 @@
-//! The scheduler's loop: keeps the snapshot, takes Pods from the queue, asks [`scheduler::schedule`], and binds.
+//! The scheduler's loop: keeps the snapshot, takes Pods from the queue, asks [`podlab_runtime::scheduler::schedule`], and binds.
 //!
 //! A Pod that was given a node takes its place in the snapshot at once, before the API has it, so that the next decision
 //! counts it; should binding fail, it loses the place again. Many bindings are under way at a time.

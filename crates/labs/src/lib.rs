@@ -1,6 +1,6 @@
 //! The lab format, its runner, the checks and grading, and the book's preprocessor.
 //!
-//! A *lab* ([`format`]) is a list of commands and of conditions between them. The [`runner`] executes it on any cluster;
+//! A *lab* ([`mod@format`]) is a list of commands and of conditions between them. The [`runner`] executes it on any cluster;
 //! what a command prints is a [`transcript`], which the [`normalise`] rules make comparable and the [`snapshot`]s of the
 //! lab are held against. The [`book`] shows the same snapshots. An *exercise* is graded ([`grade`]) by what the learner's
 //! Pods do, seen through the API ([`api`]) with conditions written in CEL ([`condition`]).

@@ -23,8 +23,6 @@ pub mod init;
 pub mod probes;
 pub mod sandbox;
 pub mod termination;
-#[cfg(test)]
-mod tests;
 pub mod volumes;
 
 /// How long after an unexpected failure something is tried again.

@@ -6,8 +6,6 @@
 pub(super) mod conditions;
 mod containers;
 mod phase;
-#[cfg(test)]
-mod tests;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{HostIP, Pod, PodIP, PodStatus};

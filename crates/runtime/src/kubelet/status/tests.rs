@@ -1,1 +1,0 @@
-//! Statuses against those of a real cluster.
