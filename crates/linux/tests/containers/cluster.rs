@@ -105,18 +105,16 @@ impl Cluster {
         self.nothing_left(&running)
     }
 
-    /// Kills the fabric, which leaves its nodes running, and does what a janitor does then.
+    /// Kills the fabric, which leaves its nodes to themselves, and does what a janitor does then.
     fn kill_and_sweep(mut self) -> Result<(), String> {
         let running = Running::read(self.directory.path()).ok_or("nothing was written down")?;
         self.fabric.kill().map_err(text)?;
         self.fabric.wait().map_err(text)?;
-        if running.nodes.iter().all(|node| node.init.find().is_none()) {
+        if !running.cgroups.cgroup("").exists() && !running.cgroups.hierarchies.is_empty() {
             return Err("there is nothing to sweep".to_owned());
         }
-        let said = podlab_linux::janitor::sweep(self.directory.path());
-        if !said.contains(&"ended node1".to_owned()) {
-            return Err(format!("the sweep says {said:?}"));
-        }
+        // The node's init may have noticed by itself by now; its cgroups stay until somebody removes them.
+        podlab_linux::janitor::sweep(self.directory.path());
         self.nothing_left(&running)?;
         // Swept once, there is nothing more to do.
         let again = podlab_linux::janitor::sweep(self.directory.path());
