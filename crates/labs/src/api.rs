@@ -3,9 +3,11 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use futures_util::stream::{BoxStream, StreamExt};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{
-    ConfigMap, Event, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount,
+    ConfigMap, Endpoints, Event, LimitRange, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod,
+    ResourceQuota, Secret, Service, ServiceAccount,
 };
 use podlab_client::{Client, DeleteOptions, Error, ListOptions, Object, WatchEvent};
 use serde::Deserialize;
@@ -47,6 +49,26 @@ macro_rules! kinds {
 
             fn namespaced(self) -> bool {
                 match self { $(Kind::$variant => kinds!(@ $scope),)* }
+            }
+
+            /// All of them in a namespace.
+            ///
+            /// # Errors
+            ///
+            /// When the server cannot be asked.
+            pub async fn list(self, client: &Client, namespace: &str) -> Result<Vec<Value>, Error> {
+                let namespace = self.namespaced().then_some(namespace);
+                match self { $(Kind::$variant => list::<$variant>(client, namespace).await,)* }
+            }
+
+            /// An item for each change from now on. It ends when the server ends the watch.
+            ///
+            /// # Errors
+            ///
+            /// When the server cannot be asked.
+            pub async fn changes(self, client: &Client, namespace: &str) -> Result<Changes, Error> {
+                let namespace = self.namespaced().then_some(namespace);
+                match self { $(Kind::$variant => changes::<$variant>(client, namespace).await,)* }
             }
         }
 
@@ -113,6 +135,9 @@ kinds! {
     Deployment "deployment" namespaced,
     ReplicaSet "replicaset" namespaced,
     Event "event" namespaced,
+    Endpoints "endpoints" namespaced,
+    ResourceQuota "resourcequota" namespaced,
+    LimitRange "limitrange" namespaced,
     PersistentVolume "persistentvolume" cluster,
     Node "node" cluster,
     Namespace "namespace" cluster,
@@ -140,16 +165,37 @@ fn summary(object: &Value) -> String {
     }
 }
 
+impl std::str::FromStr for Kind {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Kind, String> {
+        Kind::ALL.iter().copied().find(|kind| kind.word() == word).ok_or_else(|| {
+            let words: Vec<&str> = Kind::ALL.iter().map(|kind| kind.word()).collect();
+            format!("{word:?} is none of {}", words.join(", "))
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Kind {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+impl Kind {
+    /// What expressions call a list of them: `services`, `endpoints`.
+    pub fn plural(self) -> String {
+        let word = self.word();
+        if word.ends_with('s') { word.to_owned() } else { format!("{word}s") }
+    }
+}
+
 impl std::str::FromStr for ObjectName {
     type Err = String;
 
     fn from_str(text: &str) -> Result<ObjectName, String> {
         let (word, name) = text.split_once('/').ok_or_else(|| format!("{text:?}: write KIND/NAME, pod/kuard say"))?;
-        let kind = Kind::ALL.iter().copied().find(|kind| kind.word() == word);
-        let kind = kind.ok_or_else(|| {
-            let words: Vec<&str> = Kind::ALL.iter().map(|kind| kind.word()).collect();
-            format!("{word:?} is none of {}", words.join(", "))
-        })?;
+        let kind: Kind = word.parse()?;
         if name.is_empty() {
             return Err(format!("{text:?} has no name"));
         }
@@ -175,6 +221,18 @@ async fn get<K: Object>(client: &Client, namespace: Option<&str>, name: &str) ->
         Err(error) if error.is_not_found() => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+async fn list<K: Object>(client: &Client, namespace: Option<&str>) -> Result<Vec<Value>, Error> {
+    Ok(client.list::<K>(namespace, &ListOptions::default()).await?.items.iter().map(as_json).collect())
+}
+
+/// See [`Kind::changes`].
+pub type Changes = BoxStream<'static, Result<(), Error>>;
+
+async fn changes<K: Object + Send + 'static>(client: &Client, namespace: Option<&str>) -> Result<Changes, Error> {
+    let watch = client.watch::<K>(namespace, &ListOptions::default()).await?;
+    Ok(watch.into_stream().map(|event| event.map(|_| ())).boxed())
 }
 
 async fn delete<K: Object>(client: &Client, namespace: Option<&str>, name: &str) -> Result<(), Error> {

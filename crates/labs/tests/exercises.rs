@@ -4,8 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "a test says what failed by panicking")]
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
+use futures_util::StreamExt;
 use insta::assert_snapshot;
 use podlab_labs::commands::Outcome;
 use podlab_labs::format::{Exercise, Library};
@@ -32,36 +32,87 @@ async fn graded(exercise: &Exercise, file: &Path, cluster: &Cluster) -> Grade {
     grade::grade(exercise, Path::new(&exercise.answer), &answer, cluster).await
 }
 
-fn exercise(name: &str) {
+/// The answers that are graded at the same time: most of a grading is waiting.
+const AT_ONCE: usize = 6;
+
+/// Grades everything there is about the exercises of a lab, on a cluster of the lab's own.
+fn exercises_of(lab: &str) {
     let Some(kubectl) = Kubectl::find("1.32") else { return };
     let library = library();
-    let exercise = library.exercise(name).unwrap();
+    let lab = library.lab(lab).unwrap();
     let running = podlab_testkit::Cluster::start();
     let cluster = Cluster::new(running.kubeconfig()).with_dir(running.directory());
-    let cluster = Arc::new(Cluster { kubectl: podlab_labs::Kubectl::Program(kubectl.program().to_owned()), ..cluster });
-    let settings = settings(library.folder(library.lab(&exercise.lab).unwrap()).join("exercises").join(name));
-
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(async {
-        for solution in &exercise.solutions {
-            let grade = graded(exercise, solution, &cluster).await;
-            let (got, all) = grade.points();
-            assert_eq!(grade.outcome(), Outcome::Pass, "{}:\n{}", solution.display(), text(&grade));
-            assert_eq!(got, all);
-        }
-        let starter = graded(exercise, &exercise.starter, &cluster).await;
-        assert_eq!(starter.outcome(), Outcome::Fail, "the starter passes:\n{}", text(&starter));
-        settings.bind(|| assert_snapshot!("starter", text(&starter)));
-        for wrong in &exercise.wrong {
-            let grade = graded(exercise, &wrong.file, &cluster).await;
-            let told = text(&grade);
-            assert_eq!(grade.outcome(), Outcome::Fail, "{} passes:\n{told}", wrong.file.display());
-            let diagnoses: Vec<&str> = grade.diagnoses().collect();
-            assert_eq!(diagnoses, [wrong.diagnosis.as_str()], "{}:\n{told}", wrong.file.display());
-            settings.bind(|| assert_snapshot!(wrong.diagnosis.as_str(), told));
+    let cluster = Cluster { kubectl: podlab_labs::Kubectl::Program(kubectl.program().to_owned()), ..cluster };
+    let exercises = library.exercises().iter().filter(|exercise| exercise.lab == lab.name);
+    let answers = exercises.flat_map(|exercise| answers(exercise).map(move |answer| (exercise, answer)));
+    let grades = answers.map(|(exercise, answer)| {
+        let cluster = &cluster;
+        async move {
+            let grade = graded(exercise, answer.file(exercise), cluster).await;
+            (exercise, answer, grade)
         }
     });
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let grades = futures_util::stream::iter(grades).buffer_unordered(AT_ONCE).collect();
+    let grades: Vec<_> = runtime.block_on(grades);
     running.stop();
+    // Everything that is wrong at once: a cluster takes longer than reading.
+    let wrong: Vec<String> =
+        grades.iter().filter_map(|(exercise, answer, grade)| judge(exercise, answer, grade)).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    for (exercise, answer, grade) in &grades {
+        if let Some(snapshot) = answer.snapshot(exercise) {
+            settings(exercise.folder.clone()).bind(|| assert_snapshot!(snapshot, text(grade)));
+        }
+    }
+}
+
+/// One of the files of an exercise.
+enum Answer {
+    Solution(usize),
+    Starter,
+    Wrong(usize),
+}
+
+fn answers(exercise: &Exercise) -> impl Iterator<Item = Answer> {
+    let solutions = (0..exercise.solutions.len()).map(Answer::Solution);
+    solutions.chain([Answer::Starter]).chain((0..exercise.wrong.len()).map(Answer::Wrong))
+}
+
+impl Answer {
+    fn file<'a>(&self, exercise: &'a Exercise) -> &'a Path {
+        match self {
+            Answer::Solution(position) => &exercise.solutions[*position],
+            Answer::Starter => &exercise.starter,
+            Answer::Wrong(position) => &exercise.wrong[*position].file,
+        }
+    }
+
+    fn snapshot<'a>(&self, exercise: &'a Exercise) -> Option<&'a str> {
+        match self {
+            Answer::Solution(_) => None,
+            Answer::Starter => Some("starter"),
+            Answer::Wrong(position) => Some(&exercise.wrong[*position].diagnosis),
+        }
+    }
+}
+
+/// What is wrong with a grade.
+fn judge(exercise: &Exercise, answer: &Answer, grade: &Grade) -> Option<String> {
+    let told = || format!("{}:\n{}", answer.file(exercise).display(), text(grade));
+    let (got, all) = grade.points();
+    match answer {
+        Answer::Solution(_) => {
+            (grade.outcome() != Outcome::Pass || got != all).then(|| format!("a solution does not pass: {}", told()))
+        }
+        Answer::Starter => (grade.outcome() != Outcome::Fail).then(|| format!("the starter does not fail: {}", told())),
+        Answer::Wrong(position) => {
+            let diagnoses: Vec<&str> = grade.diagnoses().collect();
+            let right = grade.outcome() == Outcome::Fail && diagnoses == [exercise.wrong[*position].diagnosis.as_str()];
+            (!right)
+                .then(|| format!("a wrong answer is not told {:?}: {}", exercise.wrong[*position].diagnosis, told()))
+        }
+    }
 }
 
 fn settings(folder: PathBuf) -> insta::Settings {
@@ -73,16 +124,16 @@ fn settings(folder: PathBuf) -> insta::Settings {
 }
 
 #[test]
-fn kuard_ports() {
-    exercise("kuard-ports");
+fn kuard() {
+    exercises_of("kuard");
 }
 
-/// An exercise without its test would be one whose solution nobody tried.
+/// A lab without its test would have exercises whose solutions nobody tried.
 #[test]
-fn every_exercise_has_a_test() {
+fn the_exercises_of_every_lab_have_a_test() {
     let source = include_str!("exercises.rs");
-    for exercise in library().exercises() {
-        assert!(source.contains(&format!("    exercise(\"{}\");", exercise.name)), "no test runs {}", exercise.name);
+    for lab in library().labs() {
+        assert!(source.contains(&format!("    exercises_of(\"{}\");", lab.name)), "no test runs those of {}", lab.name);
     }
 }
 

@@ -72,6 +72,31 @@ fn every_lab_has_a_chapter_and_every_step_is_shown_in_it() {
     }
 }
 
+/// What stands on a page for teachers, in this order.
+const FOR_TEACHERS: [&str; 6] =
+    ["## Goal", "## Misconceptions", "## Demonstration", "## Questions to ask", "## When time is short", "## Minutes"];
+
+#[test]
+fn every_lab_has_a_page_for_teachers() {
+    let library = library();
+    for lab in library.labs() {
+        let page = std::fs::read_to_string(library.folder(lab).join("teacher.md")).unwrap();
+        let headings: Vec<&str> = page.lines().filter(|line| line.starts_with("## ")).collect();
+        assert_eq!(headings, FOR_TEACHERS, "labs/{}/teacher.md", lab.name);
+    }
+}
+
+#[test]
+fn no_two_exercises_share_a_diagnosis() {
+    let library = library();
+    let mut names = BTreeSet::new();
+    for exercise in library.exercises() {
+        for diagnosis in &exercise.diagnoses {
+            assert!(names.insert(&diagnosis.name), "{} is a diagnosis of two exercises", diagnosis.name);
+        }
+    }
+}
+
 #[test]
 fn every_claim_names_a_step_that_exists_or_a_lab_of_the_plan() {
     let library = library();

@@ -11,7 +11,7 @@
 //!
 //! A backslash before the braces keeps a directive as it is.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
@@ -145,9 +145,23 @@ fn about(lab: &Lab) -> String {
     )
 }
 
+/// A file as a reader names it: from the folder that has the labs.
+fn shown(file: &Path) -> String {
+    let parts: Vec<_> = file.components().map(|part| part.as_os_str().to_string_lossy()).collect();
+    let from = parts.iter().rposition(|part| part == "labs").unwrap_or(0);
+    parts[from..].join("/")
+}
+
 fn exercise(exercise: &Exercise) -> Result<String, DirectiveError> {
     let task = yaml::read(&exercise.folder.join("task.md"))?;
     let starter = yaml::read(&exercise.starter)?;
+    let setup = match &exercise.setup {
+        Some(file) => {
+            format!("What is there already, `{}`:\n\n```yaml\n{}\n```\n\n", shown(file), yaml::read(file)?.trim_end())
+        }
+        None => String::new(),
+    };
+    let begin = if exercise.kind.asks_for_facts() { "and fill it in" } else { "and change it" };
     let points = exercise.points();
     let checks: String =
         exercise.checks.iter().map(|check| format!("- {} ({} points)\n", check.title, check.points)).collect();
@@ -157,7 +171,7 @@ fn exercise(exercise: &Exercise) -> Result<String, DirectiveError> {
     Ok(format!(
         "\n<section class=\"exercise\" id=\"exercise-{name}\">\n\n### Exercise: {title}\n\n\
          *{minutes} minutes, {points} points.*\n\n{task}\n\n\
-         Save this as `{answer}`, and change it:\n\n```yaml\n{starter}\n```\n\n\
+         {setup}Save this as `{answer}`, {begin}:\n\n```yaml\n{starter}\n```\n\n\
          What is checked:\n\n{checks}\n\
          ```console\n$ podlab check {name} {answer}\n```\n\n{hints}</section>\n\n",
         name = exercise.name,

@@ -34,10 +34,34 @@
 //!
 //! Beside it lies `task.md`, which the book shows.
 //!
-//! Expressions see `pods` and `events` (lists of the exercise's namespace, oldest first) and, in a check that makes a
-//! request, `http` (`{status, body, error}`: one of status and error is null).
+//! What the learner writes depends on the kind. For `fix` and `build` it is a manifest, which is applied. For `predict`,
+//! `find` and `decide` it is a list of *facts*, a YAML mapping such as `phase: Running`, which is held against what the
+//! exercise's own `setup` does: the cluster computes the right answer, it stands nowhere.
+//!
+//! ```yaml
+//! setup: setup.yaml                    # applied before the answer; the learner sees it
+//! sees: [service, endpoints]           # kinds that expressions see beside Pods and Events, as `services`, `endpoints`
+//! checks:
+//!   - name: survives
+//!     with: {POD: 'pods[0].metadata.name'}             # variables of the shell commands; NAMESPACE is always there
+//!     first: kubectl exec $POD -- kill 1               # a fault, or another disturbance, before anything is observed
+//!     run: kubectl exec $POD -- cat /data/kept         # observe a command, again and again until it is as it should be
+//!     says: still here
+//!     exit: 0
+//! ```
+//!
+//! A check observes one thing: `accepted: true`, `until`, `http` or `run`. `accepted` means that kubectl could apply the
+//! file; of facts, that there is one for every key of the starter.
+//!
+//! Expressions see
+//!
+//! - `pods` and `events`, lists of the exercise's namespace, oldest first, and what `sees` adds;
+//! - `before`: the Pods as they were before the check's `first`;
+//! - `answer`: the learner's facts (null when the answer is a manifest);
+//! - `http` (`{status, body, error}`: one of status and error is null) in a check that makes a request;
+//! - `run` (`{exit, out}`) in a check that runs a command. Two outputs, one text.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -45,6 +69,7 @@ use serde::Deserialize;
 use serde_saphyr::{Location, Spanned};
 
 use super::Span;
+use crate::api;
 use crate::condition::Expression;
 use crate::yaml::{self, FileError};
 
@@ -67,6 +92,10 @@ pub struct Exercise {
     pub answer: String,
     /// What the learner begins with.
     pub starter: PathBuf,
+    /// What is there before the answer: a manifest of the exercise's own.
+    pub setup: Option<PathBuf>,
+    /// The kinds that expressions see beside Pods and Events.
+    pub sees: Vec<api::Kind>,
     /// Answers that pass.
     pub solutions: Vec<PathBuf>,
     /// Answers that are accepted, run, and do not do what was asked.
@@ -95,6 +124,16 @@ pub enum Kind {
     Find,
     /// Choose, and say why.
     Decide,
+}
+
+impl Kind {
+    /// Whether the answer is a list of facts, and not a manifest.
+    pub fn asks_for_facts(self) -> bool {
+        match self {
+            Kind::Fix | Kind::Build => false,
+            Kind::Predict | Kind::Find | Kind::Decide => true,
+        }
+    }
 }
 
 /// Help in three tiers, each more definite than the last.
@@ -129,6 +168,10 @@ pub struct Check {
     pub points: u32,
     /// The checks that must pass first, else this one is skipped.
     pub after: Vec<String>,
+    /// Variables of its shell commands: expressions that give a text or a number.
+    pub with: BTreeMap<String, Expression>,
+    /// A command that is run once, before anything is observed: a fault, say.
+    pub first: Option<String>,
     /// What is observed.
     pub observe: Observe,
     /// How long to wait for it.
@@ -154,6 +197,19 @@ pub enum Observe {
     Until(Expression),
     /// A Pod answers a GET as it should.
     Http(Http),
+    /// A command ends and prints as it should.
+    Run(Run),
+}
+
+/// A command whose end and output are observed.
+#[derive(Debug)]
+pub struct Run {
+    /// What a shell runs; its kubectl works in the exercise's namespace.
+    pub command: String,
+    /// What it must print.
+    pub says: Option<String>,
+    /// The status it must end with.
+    pub exit: i32,
 }
 
 /// A GET to a Pod, sent through the API server.
@@ -204,6 +260,9 @@ struct RawExercise {
     minutes: u32,
     answer: String,
     starter: Spanned<String>,
+    setup: Option<Spanned<String>>,
+    #[serde(default)]
+    sees: Vec<api::Kind>,
     solutions: Vec<Spanned<String>>,
     section: String,
     hints: Hints,
@@ -224,6 +283,12 @@ struct RawCheck {
     accepted: bool,
     until: Option<Expression>,
     http: Option<Http>,
+    #[serde(default)]
+    with: BTreeMap<String, Expression>,
+    first: Option<String>,
+    run: Option<String>,
+    says: Option<String>,
+    exit: Option<i32>,
     within: Option<Span>,
     expected: String,
     observed: Option<Expression>,
@@ -339,6 +404,8 @@ fn decode(name: &str, lab: &str, folder: &Path, path: &Path, text: &str) -> Resu
         minutes: raw.minutes,
         answer: raw.answer,
         starter: file(&raw.starter.value, raw.starter.referenced)?,
+        setup: raw.setup.map(|setup| file(&setup.value, setup.referenced)).transpose()?,
+        sees: raw.sees,
         solutions: raw
             .solutions
             .iter()
@@ -353,18 +420,29 @@ fn decode(name: &str, lab: &str, folder: &Path, path: &Path, text: &str) -> Resu
 }
 
 fn check_of(raw: RawCheck) -> Result<Check, String> {
-    let observe = match (raw.accepted, raw.until, raw.http) {
-        (true, None, None) => Observe::Accepted,
-        (false, Some(condition), None) => Observe::Until(condition),
-        (false, None, Some(http)) if http.path.starts_with('/') => Observe::Http(http),
-        (false, None, Some(_)) => return Err("the path of `http` begins with a slash".to_owned()),
-        _ => return Err("a check has one of `accepted: true`, `until` and `http`".to_owned()),
+    if raw.run.is_none() && (raw.says.is_some() || raw.exit.is_some()) {
+        return Err("`says` and `exit` are about a command: they need `run`".to_owned());
+    }
+    if let Some(name) = raw.with.keys().find(|name| !is_variable(name)) {
+        return Err(format!("the variable {name:?}: use capitals, digits and _"));
+    }
+    let observe = match (raw.accepted, raw.until, raw.http, raw.run) {
+        (true, None, None, None) => Observe::Accepted,
+        (false, Some(condition), None, None) => Observe::Until(condition),
+        (false, None, Some(http), None) if http.path.starts_with('/') => Observe::Http(http),
+        (false, None, Some(_), None) => return Err("the path of `http` begins with a slash".to_owned()),
+        (false, None, None, Some(command)) => {
+            Observe::Run(Run { command, says: raw.says, exit: raw.exit.unwrap_or(0) })
+        }
+        _ => return Err("a check has one of `accepted: true`, `until`, `http` and `run`".to_owned()),
     };
     Ok(Check {
         name: raw.name,
         title: raw.title,
         points: raw.points,
         after: raw.after,
+        with: raw.with,
+        first: raw.first,
         observe,
         within: raw.within.map_or(WITHIN, |span| span.0),
         expected: raw.expected,
@@ -373,4 +451,11 @@ fn check_of(raw: RawCheck) -> Result<Check, String> {
         at: raw.at,
         r#try: raw.r#try,
     })
+}
+
+/// What may be the name of a variable. PATH and its like are the shell's own.
+fn is_variable(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_uppercase())
+        && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
+        && !["PATH", "KUBECONFIG", "HOME", "NAMESPACE"].contains(&name)
 }

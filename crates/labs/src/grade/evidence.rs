@@ -5,34 +5,45 @@ use k8s_openapi::jiff::Timestamp;
 use podlab_client::{Client, Error, ListOptions};
 use serde_json::{Value, json};
 
-use crate::api::as_json;
+use crate::api::{Kind, as_json};
 
 /// The most events that are shown as evidence.
 const SHOWN: usize = 8;
 
-/// The Pods and Events of a namespace at one time.
+/// The Pods, the Events and what else is asked for of a namespace at one time.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     pub(super) pods: Vec<Pod>,
     pub(super) events: Vec<Event>,
+    /// Other kinds, by the name that expressions call them.
+    others: Vec<(String, Value)>,
 }
 
 impl Seen {
-    /// Looks. Pods are ordered by name, events by time.
-    pub(super) async fn look(client: &Client, namespace: &str) -> Result<Seen, Error> {
+    /// Looks. Pods and the rest are ordered by name, events by time.
+    pub(super) async fn look(client: &Client, namespace: &str, others: &[Kind]) -> Result<Seen, Error> {
         let everything = ListOptions::default();
         let pods = client.list::<Pod>(namespace, &everything).await?.items;
         let mut events = client.list::<Event>(namespace, &everything).await?.items;
         events.sort_by_key(|event| (time(event), moment(event)));
-        Ok(Seen { pods, events })
+        let mut seen = Seen { pods, events, others: Vec::with_capacity(others.len()) };
+        for kind in others {
+            seen.others.push((kind.plural(), json!(kind.list(client, namespace).await?)));
+        }
+        Ok(seen)
     }
 
-    /// As expressions see it.
-    pub(super) fn variables(&self) -> (Value, Value) {
-        (
-            json!(self.pods.iter().map(as_json).collect::<Vec<_>>()),
-            json!(self.events.iter().map(as_json).collect::<Vec<_>>()),
-        )
+    /// As expressions see it: names and values.
+    pub(super) fn variables(&self) -> Vec<(String, Value)> {
+        let mut variables = self.others.clone();
+        variables.push(("pods".to_owned(), self.pods()));
+        variables.push(("events".to_owned(), json!(self.events.iter().map(as_json).collect::<Vec<_>>())));
+        variables
+    }
+
+    /// The Pods alone.
+    pub(super) fn pods(&self) -> Value {
+        json!(self.pods.iter().map(as_json).collect::<Vec<_>>())
     }
 
     /// The events that tell something, a line each, with the time since the first of all: the last ones while a Pod is

@@ -3,7 +3,10 @@
 //! The file is applied to a fresh namespace; the checks look at what comes of it, through the API only, so a grade on a
 //! borrowed cluster is the same grade. How the file is spelt is never looked at: any manifest that behaves passes.
 
+mod changes;
+mod command;
 mod evidence;
+mod facts;
 mod http;
 mod locate;
 mod namespace;

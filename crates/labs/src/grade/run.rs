@@ -2,25 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Pod;
-use podlab_client::{Client, Error, ListOptions, Watch};
+use podlab_client::{Client, Error};
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
+use super::changes::Changes;
+use super::command::{self, Commands, Ran};
 use super::evidence::Seen;
 use super::http::{self, Answer};
-use super::{CheckResult, Feedback, Grade, Manifest, Verdict, namespace};
+use super::{CheckResult, Feedback, Grade, Manifest, Verdict, facts, namespace};
 use crate::Cluster;
 use crate::condition::{Expression, Variables};
-use crate::format::{Check, Diagnosis, Exercise, Http, Observe};
-use crate::runner::{Shell, Stream};
-use crate::transcript::Transcript;
+use crate::format::{Check, Diagnosis, Exercise, Http, Observe, Run};
 use crate::yaml;
-
-/// How long `kubectl apply` may take.
-const APPLY: Duration = Duration::from_secs(60);
 
 /// Grades `answer`, the text of a learner's file that is shown as `path`.
 ///
@@ -42,7 +37,8 @@ pub async fn grade(exercise: &Exercise, path: &Path, answer: &str, cluster: &Clu
         Ok(namespace) => namespace,
         Err(error) => return unchecked(error.to_string()),
     };
-    let grading = Grading { exercise, client: &client, namespace: &namespace, path, answer, cluster };
+    let grading =
+        Grading { exercise, client: &client, namespace: &namespace, path, answer, cluster, facts: Value::Null };
     // Whatever ends this early (Ctrl-C, say), the namespace goes.
     let results = tokio::select! {
         results = grading.checks() => results,
@@ -78,18 +74,55 @@ struct Grading<'a> {
     path: &'a Path,
     answer: &'a str,
     cluster: &'a Cluster,
+    /// The learner's facts, where the exercise asks for facts.
+    facts: Value,
 }
 
 /// What a check saw, before it is put in words.
+#[derive(Default)]
 struct Failure {
     seen: Seen,
     observed: String,
+    before: Value,
     http: Option<Answer>,
+    ran: Option<Ran>,
 }
 
+/// Why a check did not pass: the learner's file, or something that keeps it from being made.
+enum NotPassed {
+    Failed(Box<Failure>),
+    CouldNot(String),
+}
+
+impl From<Failure> for NotPassed {
+    fn from(failure: Failure) -> NotPassed {
+        NotPassed::Failed(Box::new(failure))
+    }
+}
+
+impl From<Error> for NotPassed {
+    fn from(error: Error) -> NotPassed {
+        NotPassed::CouldNot(error.to_string())
+    }
+}
+
+impl From<String> for NotPassed {
+    fn from(reason: String) -> NotPassed {
+        NotPassed::CouldNot(reason)
+    }
+}
+
+/// The name of the setup's file in the folder of the commands.
+const SETUP: &str = ".setup.yaml";
+
 impl Grading<'_> {
-    async fn checks(&self) -> Vec<CheckResult> {
-        let applied = self.apply().await;
+    async fn checks(mut self) -> Vec<CheckResult> {
+        let (commands, accepted) = match self.prepare().await {
+            Ok(prepared) => prepared,
+            Err(reason) => {
+                return self.exercise.checks.iter().map(|check| result(check, could_not(&reason))).collect();
+            }
+        };
         let mut results: Vec<CheckResult> = Vec::with_capacity(self.exercise.checks.len());
         for check in &self.exercise.checks {
             let not_passed = |name: &&String| {
@@ -97,10 +130,10 @@ impl Grading<'_> {
             };
             let verdict = match check.after.iter().find(not_passed) {
                 Some(because) => Verdict::Skipped { because: because.clone() },
-                None => match self.check(check, &applied).await {
-                    Ok(None) => Verdict::Passed,
-                    Ok(Some(failure)) => Verdict::Failed(Box::new(self.feedback(check, &failure))),
-                    Err(reason) => Verdict::CouldNotCheck { reason },
+                None => match self.check(check, &commands, &accepted).await {
+                    Ok(()) => Verdict::Passed,
+                    Err(NotPassed::Failed(failure)) => Verdict::Failed(Box::new(self.feedback(check, &failure))),
+                    Err(NotPassed::CouldNot(reason)) => Verdict::CouldNotCheck { reason },
                 },
             };
             results.push(result(check, verdict));
@@ -108,70 +141,89 @@ impl Grading<'_> {
         results
     }
 
-    /// Applies the learner's file with the learner's tool, so that a refusal reads as it does in their terminal.
-    async fn apply(&self) -> Result<Transcript, String> {
-        let empty = tempfile::tempdir().map_err(|error| error.to_string())?;
-        let shell = Shell::new(self.cluster, empty.path()).map_err(|error| error.to_string())?;
-        let file = &self.exercise.answer;
-        std::fs::write(shell.folder().join(file), self.answer).map_err(|error| error.to_string())?;
-        let command = format!("kubectl apply --namespace {} -f {file}", self.namespace);
-        let mut running = shell.start(&command).map_err(|error| error.to_string())?;
-        let deadline = Instant::now() + APPLY;
-        running.finish(deadline, &mut |_: Stream, _: &[u8]| {}).await.map_err(|error| error.to_string())
+    /// Applies the setup, and the answer when it is a manifest, with the learner's tool, so that a refusal reads as it
+    /// does in their terminal. The second value is that refusal.
+    async fn prepare(&mut self) -> Result<(Commands, Result<(), String>), String> {
+        let mut files = vec![(self.exercise.answer.as_str(), self.answer)];
+        let setup = self.exercise.setup.as_deref().map(yaml::read).transpose().map_err(|error| error.to_string())?;
+        files.extend(setup.as_deref().map(|setup| (SETUP, setup)));
+        let commands = Commands::new(self.cluster, self.namespace, &files).map_err(|error| error.to_string())?;
+        if setup.is_some() {
+            let applied = commands.apply(SETUP).await?;
+            if applied.exit != Some(0) {
+                return Err(format!("the setup cannot be applied: {}", applied.output().trim()));
+            }
+        }
+        if self.exercise.kind.asks_for_facts() {
+            let starter = yaml::read(&self.exercise.starter).map_err(|error| error.to_string())?;
+            let read = facts::read(self.answer, &starter);
+            let accepted = read.map(|facts| self.facts = facts);
+            return Ok((commands, accepted));
+        }
+        let applied = commands.apply(&self.exercise.answer).await?;
+        let accepted = match applied.exit {
+            Some(0) => Ok(()),
+            _ => Err(applied.output().replace(self.namespace, "default").trim().to_owned()),
+        };
+        Ok((commands, accepted))
     }
 
-    /// `None` when the check passes.
-    async fn check(&self, check: &Check, applied: &Result<Transcript, String>) -> Result<Option<Failure>, String> {
-        match &check.observe {
-            Observe::Accepted => match applied {
-                Err(reason) => Err(reason.clone()),
-                Ok(transcript) if transcript.exit == Some(0) => Ok(None),
-                Ok(transcript) if transcript.exit == Some(127) => Err("there is no kubectl on the PATH".to_owned()),
-                Ok(transcript) => Ok(Some(Failure {
-                    seen: Seen::default(),
-                    observed: transcript.output().replace(self.namespace, "default").trim().to_owned(),
-                    http: None,
-                })),
-            },
-            Observe::Until(condition) => self.until(check, condition).await.map_err(|error| error.to_string()),
-            Observe::Http(wanted) => self.http(check, wanted).await.map_err(|error| error.to_string()),
+    async fn check(&self, check: &Check, commands: &Commands, accepted: &Result<(), String>) -> Result<(), NotPassed> {
+        let mut before = Value::Null;
+        let mut with = BTreeMap::new();
+        if check.first.is_some() || !check.with.is_empty() {
+            let seen = self.look().await?;
+            before = seen.pods();
+            with = match command::variables(&check.with, &self.variables(&seen, &before, None, None)) {
+                Ok(with) => with,
+                // What the command is about is not there: the learner's to mend.
+                Err(reason) => return Err(Failure { observed: reason, seen, before, ..Failure::default() }.into()),
+            };
         }
+        if let Some(first) = &check.first {
+            let done = commands.run(first, &with).await?;
+            if done.exit != Some(0) {
+                let observed = format!("$ {first}\n{}", done.output().replace(self.namespace, "default").trim());
+                return Err(Failure { observed, seen: self.look().await?, before, ..Failure::default() }.into());
+            }
+        }
+        match &check.observe {
+            Observe::Accepted => accepted.clone().map_err(|observed| Failure { observed, ..Failure::default() }.into()),
+            Observe::Until(condition) => self.until(check, condition, before).await,
+            Observe::Http(wanted) => self.http(check, wanted, before).await,
+            Observe::Run(wanted) => self.run(check, wanted, commands, &with, before).await,
+        }
+    }
+
+    async fn look(&self) -> Result<Seen, Error> {
+        Seen::look(self.client, self.namespace, &self.exercise.sees).await
     }
 
     /// Waits for the condition; a recognised wrong state ends the wait, for it does not heal.
-    async fn until(&self, check: &Check, condition: &Expression) -> Result<Option<Failure>, Error> {
+    async fn until(&self, check: &Check, condition: &Expression, before: Value) -> Result<(), NotPassed> {
         let deadline = Instant::now() + check.within;
-        let mut watch: Option<Watch<Pod>> = None;
+        let mut changes = Changes::new(self.client, self.namespace, &self.exercise.sees);
         loop {
-            let seen = Seen::look(self.client, self.namespace).await?;
-            let variables = variables(&seen, None);
+            let seen = self.look().await?;
+            let variables = self.variables(&seen, &before, None, None);
             if condition.holds(&variables) {
-                return Ok(None);
+                return Ok(());
             }
             let recognised = self.exercise.diagnoses_of(check).any(|diagnosis| diagnosis.when.holds(&variables));
-            let changed = async {
-                match &mut watch {
-                    Some(watch) => watch.next().await.map(|event| event.is_some()),
-                    None => Ok(false),
+            let changed = if recognised { None } else { timeout_at(deadline, changes.next()).await.ok() };
+            match changed {
+                Some(changed) => changed?,
+                None => {
+                    let observed = observed(check, &seen, &variables);
+                    return Err(Failure { seen, observed, before, ..Failure::default() }.into());
                 }
-            };
-            match timeout_at(deadline, changed).await {
-                _ if recognised => return Ok(Some(failure(check, seen, &variables))),
-                Err(_) => return Ok(Some(failure(check, seen, &variables))),
-                Ok(Ok(true)) => {}
-                // The first watch, or the next one after the server closed it; then look again, so that no change is lost.
-                Ok(Ok(false)) => {
-                    watch = Some(self.client.watch::<Pod>(self.namespace, &ListOptions::default()).await?);
-                }
-                Ok(Err(error)) if error.is_gone() => watch = None,
-                Ok(Err(error)) => return Err(error),
             }
         }
     }
 
-    async fn http(&self, check: &Check, wanted: &Http) -> Result<Option<Failure>, Error> {
-        let seen = Seen::look(self.client, self.namespace).await?;
-        let name = wanted.pod.evaluate(&variables(&seen, None)).ok();
+    async fn http(&self, check: &Check, wanted: &Http, before: Value) -> Result<(), NotPassed> {
+        let seen = self.look().await?;
+        let name = wanted.pod.evaluate(&self.variables(&seen, &before, None, None)).ok();
         let name = name.as_ref().and_then(Value::as_str);
         let pod = seen.pods.iter().find(|pod| pod.metadata.name.as_deref() == name && name.is_some());
         let answer = match pod {
@@ -179,14 +231,41 @@ impl Grading<'_> {
             None => Answer::Unanswered("there is no such Pod".to_owned()),
         };
         if answer.satisfies(wanted) {
-            return Ok(None);
+            return Ok(());
         }
         let observed = answer.words();
-        Ok(Some(Failure { seen, observed, http: Some(answer) }))
+        Err(Failure { seen, observed, before, http: Some(answer), ran: None }.into())
+    }
+
+    /// Runs the command until it does as it should; a recognised wrong state ends that, as in `until`.
+    async fn run(
+        &self,
+        check: &Check,
+        wanted: &Run,
+        commands: &Commands,
+        with: &BTreeMap<String, String>,
+        before: Value,
+    ) -> Result<(), NotPassed> {
+        let seen = self.look().await?;
+        let recognised = |ran: &Ran| {
+            let variables = self.variables(&seen, &before, None, Some(ran));
+            self.exercise.diagnoses_of(check).any(|diagnosis| diagnosis.when.holds(&variables))
+        };
+        let ran = commands.observe(wanted, with, check.within, recognised).await?;
+        if ran.satisfies(wanted) {
+            return Ok(());
+        }
+        let seen = self.look().await?;
+        let observed = match &check.observed {
+            Some(_) => observed(check, &seen, &self.variables(&seen, &before, None, Some(&ran))),
+            None => ran.words(),
+        };
+        Err(Failure { seen, observed, before, http: None, ran: Some(ran) }.into())
     }
 
     fn feedback(&self, check: &Check, failure: &Failure) -> Feedback {
-        let variables = variables(&failure.seen, failure.http.as_ref());
+        let Failure { seen, before, http, ran, .. } = failure;
+        let variables = self.variables(seen, before, http.as_ref(), ran.as_ref());
         let diagnosis: Option<&Diagnosis> =
             self.exercise.diagnoses_of(check).find(|diagnosis| diagnosis.when.holds(&variables));
         let at = diagnosis.and_then(|diagnosis| diagnosis.at.as_deref()).or(check.at.as_deref());
@@ -212,6 +291,15 @@ impl Grading<'_> {
         };
         Some(yaml::excerpt(self.path, self.answer, found.location, &label))
     }
+
+    /// What an expression may name.
+    fn variables(&self, seen: &Seen, before: &Value, http: Option<&Answer>, ran: Option<&Ran>) -> Variables {
+        let http = http.map_or(Value::Null, Answer::variable);
+        let ran = ran.map_or(Value::Null, Ran::variable);
+        let seen = seen.variables();
+        let ours = [("before", before), ("answer", &self.facts), ("http", &http), ("run", &ran)];
+        Variables::new(seen.iter().map(|(name, value)| (name.as_str(), value)).chain(ours))
+    }
 }
 
 /// The lines that the check itself shows of the live objects.
@@ -224,18 +312,12 @@ fn evidence(check: &Check, variables: &Variables) -> Vec<String> {
     }
 }
 
-fn variables(seen: &Seen, http: Option<&Answer>) -> Variables {
-    let (pods, events) = seen.variables();
-    let http = http.map_or(Value::Null, Answer::variable);
-    Variables::new(BTreeMap::from([("pods", &pods), ("events", &events), ("http", &http)]))
-}
-
-fn failure(check: &Check, seen: Seen, variables: &Variables) -> Failure {
-    let observed = match check.observed.as_ref().map(|expression| expression.evaluate(variables)) {
+/// What was seen, in the check's own words.
+fn observed(check: &Check, seen: &Seen, variables: &Variables) -> String {
+    match check.observed.as_ref().map(|expression| expression.evaluate(variables)) {
         Some(Ok(Value::String(text))) => text,
         Some(Ok(value)) => value.to_string(),
         Some(Err(_)) | None if seen.pods.is_empty() => "there is no Pod".to_owned(),
         Some(Err(_)) | None => format!("it was not so within {} s", check.within.as_secs()),
-    };
-    Failure { seen, observed, http: None }
+    }
 }

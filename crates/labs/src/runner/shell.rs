@@ -1,5 +1,6 @@
 //! Where the commands of a lab run: a folder with copies of its files, and an environment that is the same everywhere.
 
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -62,14 +63,31 @@ impl Shell {
         self.scratch.path().join("work")
     }
 
+    /// Sets a variable of the environment of all commands.
+    pub(crate) fn set(&mut self, name: &str, value: OsString) {
+        self.environment.retain(|(known, _)| known != name);
+        self.environment.push((name.into(), value));
+    }
+
     /// Starts `command` with `sh -c`.
     ///
     /// # Errors
     ///
     /// When no shell can be started.
     pub(crate) fn start(&self, command: &str) -> Result<Running, ProcessError> {
+        self.start_with(command, &BTreeMap::new())
+    }
+
+    /// The same, with a few more variables.
+    ///
+    /// # Errors
+    ///
+    /// When no shell can be started.
+    pub(crate) fn start_with(&self, command: &str, with: &BTreeMap<String, String>) -> Result<Running, ProcessError> {
         let arguments = [OsStr::new("-c"), OsStr::new(command)];
         let environment = self.environment.iter().map(|(name, value)| (name.as_os_str(), value.as_os_str()));
+        let with = with.iter().map(|(name, value)| (OsStr::new(name), OsStr::new(value)));
+        let environment = environment.chain(with);
         Running::start(command, "sh", arguments, environment, &self.folder())
     }
 }

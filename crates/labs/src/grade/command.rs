@@ -1,0 +1,178 @@
+//! The shell commands of an exercise: they see the learner's tool, and a namespace of their own.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use podlab_client::kubeconfig::Kubeconfig;
+use serde_json::{Value, json};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
+
+use crate::Cluster;
+use crate::condition::{Expression, Variables};
+use crate::format::Run;
+use crate::runner::{Shell, Stream};
+use crate::transcript::Transcript;
+use crate::yaml;
+
+/// How long one command may take.
+const COMMAND: Duration = Duration::from_secs(60);
+
+/// Nothing tells when the output of a command would change, so it is run again this often.
+const AGAIN: Duration = Duration::from_millis(250);
+
+/// What came of a command.
+#[derive(Debug)]
+pub(super) struct Ran {
+    exit: i32,
+    out: String,
+}
+
+impl Ran {
+    /// As expressions see it.
+    pub(super) fn variable(&self) -> Value {
+        json!({ "exit": self.exit, "out": self.out })
+    }
+
+    /// Whether it is what was asked for.
+    pub(super) fn satisfies(&self, wanted: &Run) -> bool {
+        self.exit == wanted.exit && wanted.says.as_ref().is_none_or(|text| self.out.contains(text))
+    }
+
+    /// In words, for a learner.
+    pub(super) fn words(&self) -> String {
+        let text = self.out.trim();
+        let start: String = text.chars().take(300).collect();
+        let status = if self.exit == 0 { String::new() } else { format!("exit status {}: ", self.exit) };
+        if start.is_empty() { format!("{status}it printed nothing") } else { format!("{status}{start}") }
+    }
+}
+
+/// Runs the commands of one grading.
+#[derive(Debug)]
+pub(super) struct Commands {
+    shell: Shell,
+    namespace: String,
+}
+
+impl Commands {
+    /// `file`, with this text, is what the commands find in their folder.
+    pub(super) fn new(
+        cluster: &Cluster,
+        namespace: &str,
+        files: &[(&str, &str)],
+    ) -> Result<Commands, Box<dyn std::error::Error>> {
+        let empty = tempfile::tempdir()?;
+        let mut shell = Shell::new(cluster, empty.path())?;
+        for (name, text) in files {
+            std::fs::write(shell.folder().join(name), text)?;
+        }
+        let context = shell.folder().join(".kubeconfig");
+        std::fs::write(&context, in_namespace(&cluster.kubeconfig, namespace)?)?;
+        // kubectl takes each value from the first file that has it: the context from ours, the rest from theirs.
+        let theirs = std::path::absolute(&cluster.kubeconfig)?;
+        let both: OsString = std::env::join_paths([context, theirs])?;
+        shell.set("KUBECONFIG", both);
+        shell.set("NAMESPACE", namespace.into());
+        Ok(Commands { shell, namespace: namespace.to_owned() })
+    }
+
+    /// Applies a file of the folder. A namespace that the file itself names is refused, as anywhere but in ours it would
+    /// stay behind.
+    pub(super) async fn apply(&self, file: &str) -> Result<Transcript, String> {
+        self.run(&format!("kubectl apply --namespace {} -f {file}", self.namespace), &BTreeMap::new()).await
+    }
+
+    /// Runs `command` once, to its end.
+    pub(super) async fn run(&self, command: &str, with: &BTreeMap<String, String>) -> Result<Transcript, String> {
+        let mut running = self.shell.start_with(command, with).map_err(|error| error.to_string())?;
+        let transcript = running.finish(Instant::now() + COMMAND, &mut |_: Stream, _: &[u8]| {}).await;
+        match transcript {
+            Ok(transcript) if transcript.exit == Some(127) => Err("there is no kubectl on the PATH".to_owned()),
+            Ok(transcript) => Ok(transcript),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// Runs the command until it does what it should, `enough` says that it never will, or `within` is over.
+    pub(super) async fn observe(
+        &self,
+        wanted: &Run,
+        with: &BTreeMap<String, String>,
+        within: Duration,
+        enough: impl Fn(&Ran) -> bool,
+    ) -> Result<Ran, String> {
+        let deadline = Instant::now() + within;
+        let mut pace = interval(AGAIN);
+        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        pace.tick().await;
+        loop {
+            let transcript = self.run(&wanted.command, with).await?;
+            let out = transcript.output().replace(&self.namespace, "default");
+            let ran = Ran { exit: transcript.exit.unwrap_or_default(), out };
+            if ran.satisfies(wanted) || enough(&ran) || timeout_at(deadline, pace.tick()).await.is_err() {
+                return Ok(ran);
+            }
+        }
+    }
+}
+
+/// The values of a command's variables.
+pub(super) fn variables(
+    with: &BTreeMap<String, Expression>,
+    variables: &Variables,
+) -> Result<BTreeMap<String, String>, String> {
+    let value = |(name, expression): (&String, &Expression)| {
+        let value = expression.evaluate(variables)?;
+        Ok((name.clone(), value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
+    };
+    with.iter().map(value).collect()
+}
+
+/// A kubeconfig with nothing but a context: that of `file`, in another namespace. JSON is YAML.
+fn in_namespace(file: &Path, namespace: &str) -> Result<String, Box<dyn std::error::Error>> {
+    let text = yaml::read(file)?;
+    let config: Kubeconfig = serde_saphyr::from_str(&text)?;
+    let current = config.current_context.unwrap_or_default();
+    let context = config.contexts.into_iter().find(|context| context.name == current);
+    let context = context.ok_or_else(|| format!("{} has no current context", PathBuf::from(file).display()))?.context;
+    let name = "podlab-check";
+    Ok(json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": name,
+        "contexts": [{
+            "name": name,
+            "context": { "cluster": context.cluster, "user": context.user, "namespace": namespace },
+        }],
+    })
+    .to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_context_is_the_current_one_in_another_namespace() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config");
+        let text = "current-context: b\ncontexts:\n- {name: a, context: {cluster: x, user: y}}\n- {name: b, context: {cluster: v, user: w, namespace: u}}\n";
+        std::fs::write(&file, text).unwrap();
+        let ours: Value = serde_json::from_str(&in_namespace(&file, "check-1").unwrap()).unwrap();
+        let context = json!({"cluster": "v", "user": "w", "namespace": "check-1"});
+        assert_eq!(ours["contexts"][0]["context"], context);
+        assert_eq!(ours["contexts"][0]["name"], ours["current-context"]);
+        std::fs::write(&file, "contexts: []\n").unwrap();
+        assert!(in_namespace(&file, "check-1").is_err());
+    }
+
+    #[test]
+    fn a_command_is_told_by_its_status_and_the_start_of_its_output() {
+        let ran = |exit, out: &str| Ran { exit, out: out.to_owned() }.words();
+        assert_eq!(ran(0, "hello\n"), "hello");
+        assert_eq!(ran(1, ""), "exit status 1: it printed nothing");
+        assert_eq!(ran(0, &"x".repeat(1000)).len(), 300);
+    }
+}
