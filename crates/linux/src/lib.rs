@@ -31,6 +31,7 @@ pub mod supervisor;
 mod syscalls;
 mod title;
 pub mod wire;
+pub mod xray;
 
 pub use error::{During, Refusal, errno_text};
 pub use syscalls::close_on_exec_from;

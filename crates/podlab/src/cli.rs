@@ -14,6 +14,7 @@ Examples:
   podlab                           start a one-node cluster and the book; Ctrl-C stops it
   podlab start --detach            the same in the background; `podlab stop` stops it
   podlab node exec node1 -- ip a   a command on the node
+  podlab xray pod/kuard            what a Pod is, from the kernel itself
   podlab lab run kuard             walk through a lab, step by step
   podlab check kuard-ports pod.yaml
                                    grade your answer to an exercise
@@ -78,6 +79,24 @@ Examples:
     /// Print the path of the kubeconfig
     #[command(after_help = "Example:\n  export KUBECONFIG=$(podlab kubeconfig)")]
     Kubeconfig,
+    /// Show what a Pod is, from the kernel itself: processes, namespaces, cgroups, mounts, address
+    #[command(after_help = "\
+The same ID is the same namespace: what containers share has one row with all of them in it.
+
+Examples:
+  podlab xray pod/web
+  podlab xray pod/coredns-0 --namespace kube-system
+  podlab xray pod/web --output json | jq .namespaces")]
+    Xray {
+        /// The Pod: pod/NAME
+        pod: commands::xray::PodName,
+        /// The Pod's namespace
+        #[arg(long, short, default_value = "default")]
+        namespace: String,
+        /// How to print it
+        #[arg(long, short, value_enum, default_value_t)]
+        output: commands::Format,
+    },
     /// Work on a node, as if logged in to it
     #[command(subcommand)]
     Node(NodeCommand),
@@ -253,6 +272,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Doctor { output } => commands::doctor::run(&context, output),
         Command::Kubeconfig => commands::kubeconfig::run(&context),
+        Command::Xray { pod, namespace, output } => commands::xray::run(&context, &pod, &namespace, output),
         Command::Node(NodeCommand::Exec { node, command }) => commands::node::exec(&context, &node, &command),
         Command::Lab(LabCommand::List) => commands::lab::list(&context),
         Command::Lab(LabCommand::Run { lab, auto, kubeconfig }) => commands::lab::run(&context, &lab, auto, kubeconfig),

@@ -10,6 +10,7 @@
 
 mod discover;
 mod files;
+mod settings;
 
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{During, Refusal};
 pub use discover::cluster_name;
 pub use files::{Limits, Usage, quota, shares, weight};
+pub use settings::Settings;
 
 /// A resource that is limited and counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -10,6 +10,7 @@ pub(crate) mod node;
 pub(crate) mod start;
 pub(crate) mod status;
 pub(crate) mod stop;
+pub(crate) mod xray;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;

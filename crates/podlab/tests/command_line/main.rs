@@ -9,6 +9,7 @@ mod images;
 mod life;
 mod plug;
 mod side_by_side;
+mod xray;
 
 use assert_cmd::Command;
 use podlab_testkit::{Cluster, DEADLINE, Kubectl};

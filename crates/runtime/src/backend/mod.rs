@@ -11,6 +11,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use podlab_linux::xray::Xray;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -124,7 +125,10 @@ pub trait Backend: Send + Sync + 'static {
     fn probe(&self, uid: &PodUid, check: &NetworkCheck, timeout: Duration)
     -> impl Future<Output = ProbeOutcome> + Send;
 
-    /// What each Pod uses now; for `kubectl top`, eviction and `podlab xray`.
+    /// What the kernel says a Pod is; for `podlab xray`.
+    fn xray(&self, uid: &PodUid) -> impl Future<Output = Result<Xray, BackendError>> + Send;
+
+    /// What each Pod uses now; for `kubectl top` and eviction.
     fn usage(&self) -> impl Future<Output = Result<Vec<PodUsage>, BackendError>> + Send;
 
     /// Opens the log of a container's `attempt` (0 is the first start). The file is in the CRI format:

@@ -1,6 +1,6 @@
 //! The node's HTTP: how the API server reaches what runs here.
 //!
-//! The paths are those of a real kubelet (pkg/kubelet/server/server.go); the socket is a Unix socket in the node's
+//! The paths are those of a real kubelet (pkg/kubelet/server/server.go), and `/xray` beside them; the socket is a Unix socket in the node's
 //! directory, so whoever can open it already owns the node. Nothing is decided here: a request is looked up in what
 //! the kubelet knows, and passed on to the [`Backend`].
 
@@ -78,6 +78,7 @@ fn router<B: Backend, C: Clock>(backend: Arc<B>, clock: Arc<C>, pods: Arc<dyn Kn
         .route("/healthz", get(async || "ok"))
         .route("/pods", get(list::<B, C>))
         .route("/stats/summary", get(summary::<B, C>))
+        .route("/xray/{namespace}/{pod}", get(xray::<B, C>))
         .route("/containerLogs/{namespace}/{pod}/{container}", get(container_logs::<B, C>))
         .route("/exec/{namespace}/{pod}/{container}", post(exec::exec::<B, C>))
         .route("/attach/{namespace}/{pod}/{container}", post(exec::attach::<B, C>))
@@ -114,6 +115,16 @@ fn pod_summary(pod: &Pod, usage: &[PodUsage], now: jiff::Timestamp) -> Option<se
         .collect();
     let reference = json!({"name": pod.metadata.name, "namespace": pod.metadata.namespace, "uid": uid});
     Some(json!({"podRef": reference, "containers": containers}))
+}
+
+/// What `podlab xray` shows.
+async fn xray<B: Backend, C: Clock>(
+    State(node): State<Node<B, C>>,
+    Path((namespace, name)): Path<(String, String)>,
+) -> Result<Response, Refusal> {
+    let pod = lookup::pod(&*node.pods, &namespace, &name)?;
+    let uid = pod.metadata.uid.clone().unwrap_or_default();
+    Ok(axum::Json(node.backend.xray(&uid).await?).into_response())
 }
 
 async fn container_logs<B: Backend, C: Clock>(

@@ -14,6 +14,7 @@ mod projection;
 mod streams;
 mod usage;
 mod volumes;
+mod xray;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -22,6 +23,7 @@ use std::time::Duration;
 use podlab_images::Store;
 use podlab_linux::node::KubeletConfig;
 use podlab_linux::paths::PodDirectory;
+use podlab_linux::xray::Xray;
 use tokio::sync::mpsc;
 
 use super::{
@@ -164,6 +166,10 @@ impl Backend for Linux {
             Some(record) => probe::attempt(&self.address_of(&record), check, timeout).await,
             None => ProbeOutcome::Failure(format!("pod {uid} is not on this node")),
         }
+    }
+
+    async fn xray(&self, uid: &PodUid) -> Result<Xray, BackendError> {
+        self.look_at(uid).await
     }
 
     async fn usage(&self) -> Result<Vec<PodUsage>, BackendError> {

@@ -28,6 +28,15 @@ pub(super) fn find(directory: &PodDirectory, name: &str) -> Option<Prepared> {
     serde_json::from_slice(&fs::read(record(directory, name)).ok()?).ok()
 }
 
+/// Where the files of each volume lie.
+pub(super) fn places(directory: &PodDirectory) -> Vec<(String, PathBuf)> {
+    let entries = fs::read_dir(directory.volumes()).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| Some(entry.file_name().to_str()?.strip_suffix(".json")?.to_owned()));
+    let mut places: Vec<_> = names.filter_map(|name| Some((find(directory, &name)?.path, name))).collect();
+    places.sort_unstable();
+    places.into_iter().map(|(path, name)| (name, path)).collect()
+}
+
 fn record(directory: &PodDirectory, name: &str) -> PathBuf {
     directory.volumes().join(format!("{name}.json"))
 }

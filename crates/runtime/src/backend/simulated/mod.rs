@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use podlab_linux::xray::Xray;
 use tokio::sync::mpsc;
 
 use super::{
@@ -356,6 +357,10 @@ impl<C: Clock + Clone> Backend for Simulated<C> {
             Some(_) => ProbeOutcome::Success,
             None => ProbeOutcome::Failure("connect: connection refused".to_owned()),
         }
+    }
+
+    async fn xray(&self, _: &PodUid) -> Result<Xray, BackendError> {
+        Err(no_kernel("looking at processes that do not exist"))
     }
 
     async fn usage(&self) -> Result<Vec<PodUsage>, BackendError> {
