@@ -18,6 +18,7 @@ mod clock;
 pub mod container;
 mod error;
 pub mod fabric;
+pub mod fail_point;
 pub mod janitor;
 pub mod namespaces;
 pub mod network;

@@ -1,10 +1,15 @@
 //! `machine.json`: who runs in a state directory, for `status`, `stop` and a second `start`.
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
+use podlab_linux::processes::ProcessRecord;
 use serde::{Deserialize, Serialize};
 
 use crate::directory::{StateDirectory, WriteError, write_private};
+
+/// How long killed parts may take to be gone.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A process, told apart from a later one with the same pid by its start time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +58,18 @@ impl MachineRecord {
         let text = std::fs::read(directory.machine_record()).ok()?;
         let record: Self = serde_json::from_slice(&text).ok()?;
         record.machine.lives().then_some(record)
+    }
+
+    /// Ends what is left of a machine that was killed: its parts are ending by themselves, and must not do that while
+    /// the next one's begin. To be called with the directory's lock held.
+    pub(crate) fn end_parts_of_the_last(directory: &StateDirectory) {
+        let Ok(text) = std::fs::read(directory.machine_record()) else { return };
+        let Ok(record) = serde_json::from_slice::<Self>(&text) else { return };
+        let deadline = Instant::now() + PATIENCE;
+        for part in [record.control_plane, record.fabric, record.janitor].into_iter().flatten() {
+            let ProcessId { pid, start_ticks: start_time } = part;
+            ProcessRecord { pid, start_time }.end(deadline);
+        }
     }
 
     /// # Errors

@@ -8,6 +8,7 @@ use std::time::Instant;
 use tempfile::TempDir;
 
 use crate::program::{self, DEADLINE};
+use crate::user::{self, User};
 use crate::{Kubectl, Ledger, Output};
 
 /// How a [`Cluster`] is made.
@@ -16,6 +17,7 @@ pub struct Builder {
     book: bool,
     arguments: Vec<OsString>,
     environment: Vec<(OsString, OsString)>,
+    user: Option<User>,
 }
 
 /// A running cluster in a directory of its own, stopped and held against its ledger when it is dropped.
@@ -29,6 +31,7 @@ pub struct Cluster {
     root: TempDir,
     start: Vec<OsString>,
     environment: Vec<(OsString, OsString)>,
+    user: Option<User>,
 }
 
 impl Builder {
@@ -47,6 +50,12 @@ impl Builder {
     /// One more variable in the environment of every `podlab` command of this cluster.
     pub fn environment(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// Run every `podlab` command of this cluster as this user.
+    pub fn user(mut self, user: User) -> Self {
+        self.user = Some(user);
         self
     }
 
@@ -73,8 +82,11 @@ impl Builder {
             start.push("--no-book".into());
         }
         start.append(&mut self.arguments);
+        if let Some(user) = self.user {
+            user.settle_in(root.path()).expect("a place for another user");
+        }
         let ledger = Ledger::open(root.path());
-        Cluster { ledger: Some(ledger), root, start, environment: self.environment }
+        Cluster { ledger: Some(ledger), root, start, environment: self.environment, user: self.user }
     }
 }
 
@@ -110,7 +122,14 @@ impl Cluster {
 
     /// A `podlab` command for this cluster, to be run by the test itself.
     pub fn command<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Command {
-        let mut command = Command::new(program::podlab());
+        let mut command = match self.user {
+            Some(user) => {
+                let mut command = user.command(self.root.path(), user::program_in(self.root.path()));
+                command.env("PODLAB_WORKBOOK", self.root.path().join("workbook")).current_dir(self.root.path());
+                command
+            }
+            None => Command::new(program::podlab()),
+        };
         command
             .args(arguments)
             .env("PODLAB_DIR", self.directory())
@@ -121,6 +140,16 @@ impl Cluster {
             .env_remove("XDG_STATE_HOME")
             .envs(self.environment.iter().cloned());
         command
+    }
+
+    /// Runs another program to its end, as the user the cluster belongs to.
+    #[track_caller]
+    pub fn as_its_user<S: AsRef<OsStr>>(&self, program: &str, arguments: impl IntoIterator<Item = S>) -> Output {
+        let mut command = match self.user {
+            Some(user) => user.command(self.root.path(), program),
+            None => Command::new(program),
+        };
+        program::run(command.args(arguments).current_dir("/"))
     }
 
     /// Runs `podlab ARGUMENTS` to its end.

@@ -18,6 +18,7 @@ mod kubectl;
 pub mod ledger;
 mod output;
 mod program;
+mod user;
 
 use std::fmt::Display;
 use std::io::Write;
@@ -27,6 +28,7 @@ pub use kubectl::Kubectl;
 pub use ledger::{Leak, Ledger};
 pub use output::Output;
 pub use program::{DEADLINE, podlab};
+pub use user::User;
 
 /// Says in words that the calling test could not run, and why.
 ///

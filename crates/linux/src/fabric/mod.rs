@@ -9,11 +9,13 @@
 mod control;
 mod nodes;
 mod seal;
+mod user_namespace;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
@@ -23,12 +25,13 @@ use crate::cgroups::{Tree, cluster_name};
 use crate::error::{During, Refusal};
 use crate::node::NodeConfig;
 use crate::paths::State;
-use crate::processes::ProcessRecord;
+use crate::processes::{ProcessRecord, timespec};
 use crate::supervisor::record;
 use crate::wire::Connection;
 use crate::{network, syscalls};
 pub use control::{ControlError, FabricReply, FabricRequest, ask};
 use nodes::Nodes;
+pub use user_namespace::{UserNamespace, ranges_of};
 
 /// The hidden role word: `podlab internal fabric JSON` calls [`main`] with the decoded [`FabricConfig`].
 pub const ROLE: &str = "fabric";
@@ -48,15 +51,6 @@ pub struct FabricConfig {
     /// Internal: set once the program runs from its read-only mount, to the cgroups found before. Callers leave `None`.
     #[serde(default)]
     pub sealed: Option<Tree>,
-}
-
-/// How ids of the user namespace map to ids of the host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum UserNamespace {
-    /// Only one id: root inside is the caller outside. Images with several users cannot work.
-    Single,
-    /// Ranges from `/etc/subuid` and `/etc/subgid`, written by `newuidmap` and `newgidmap`.
-    Ranges,
 }
 
 /// Who runs, written down for those outside: `podlab node exec`, `podlab status`, the janitor.
@@ -126,6 +120,7 @@ impl Fabric<'_> {
     /// Serves until the plug is pulled or somebody asks us to end.
     fn run(&mut self) -> Result<(), Refusal> {
         loop {
+            self.nodes.boot_again();
             let stdin = rustix::stdio::stdin();
             let mut polled = vec![
                 PollFd::from_borrowed_fd(stdin, PollFlags::IN),
@@ -133,7 +128,9 @@ impl Fabric<'_> {
                 PollFd::new(&self.listener, PollFlags::IN),
             ];
             polled.extend(self.clients.iter().map(|client| PollFd::from_borrowed_fd(client.as_fd(), PollFlags::IN)));
-            match rustix::event::poll(&mut polled, None) {
+            let due = self.nodes.next_boot();
+            let timeout = due.map(|due| timespec(due.saturating_duration_since(Instant::now())));
+            match rustix::event::poll(&mut polled, timeout.as_ref()) {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(errno) => return Err(errno).during("wait for", "events"),
             }

@@ -19,10 +19,16 @@ use crate::processes::{ProcessRecord, wait_until};
 use crate::supervisor::record;
 use crate::{network, syscalls};
 
+/// How long a node that cannot be booted is left alone at first, and at most.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
 pub(super) struct Nodes<'a> {
     config: &'a FabricConfig,
     cgroups: &'a Tree,
     running: Vec<Node>,
+    /// Nodes whose init has ended by itself: they are booted again.
+    down: Vec<Down>,
 }
 
 struct Node {
@@ -31,9 +37,17 @@ struct Node {
     record: ProcessRecord,
 }
 
+/// A node that is to run and does not.
+struct Down {
+    config: NodeConfig,
+    due: Instant,
+    /// How long it is left alone when it cannot be booted this time either.
+    pause: Duration,
+}
+
 impl<'a> Nodes<'a> {
     pub(super) fn new(config: &'a FabricConfig, cgroups: &'a Tree) -> Self {
-        Self { config, cgroups, running: Vec::new() }
+        Self { config, cgroups, running: Vec::new(), down: Vec::new() }
     }
 
     // ANCHOR: start
@@ -42,6 +56,7 @@ impl<'a> Nodes<'a> {
         if self.running.iter().any(|known| known.config.name == node.name) {
             return Ok(());
         }
+        self.down.retain(|down| down.config.name != node.name);
         let state = State(&self.config.directory);
         self.cgroups.cgroup(&node.name).create()?;
         let cgroups = self.cgroups.below(&node.name);
@@ -85,6 +100,7 @@ impl<'a> Nodes<'a> {
 
     /// Stops a node, as pulling its own plug would. False: it does not run.
     pub(super) fn stop(&mut self, name: &str) -> Result<bool, Refusal> {
+        self.down.retain(|down| down.config.name != name);
         let Some(index) = self.running.iter().position(|node| node.config.name == name) else { return Ok(false) };
         let node = self.running.remove(index);
         node.init.signal(Signal::KILL)?;
@@ -100,7 +116,8 @@ impl<'a> Nodes<'a> {
         self.running.iter().map(describe).collect()
     }
 
-    /// Children have ended: a node has lost its init, and the kernel has ended everything on it.
+    /// Children have ended: a node has lost its init, and the kernel has ended everything on it. Nobody asked for that,
+    /// so it is to be booted again.
     pub(super) fn reap(&mut self) {
         while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
             let Some(index) = self.running.iter().position(|node| node.init.pid == pid) else { continue };
@@ -109,6 +126,29 @@ impl<'a> Nodes<'a> {
             self.swept(&node.config.name);
             if let Err(refusal) = self.write_down() {
                 eprintln!("fabric: {refusal}");
+            }
+            self.down.push(Down { config: node.config, due: Instant::now(), pause: FIRST_PAUSE });
+        }
+    }
+
+    /// When a node is to be booted again, if one is.
+    pub(super) fn next_boot(&self) -> Option<Instant> {
+        self.down.iter().map(|down| down.due).min()
+    }
+
+    /// Boots the nodes whose time has come.
+    pub(super) fn boot_again(&mut self) {
+        let now = Instant::now();
+        let (due, later): (Vec<_>, Vec<_>) = self.down.drain(..).partition(|down| down.due <= now);
+        self.down = later;
+        for Down { config, pause, .. } in due {
+            match self.start(&config) {
+                Ok(()) => eprintln!("fabric: {} is booted again", config.name),
+                Err(refusal) => {
+                    eprintln!("fabric: {}: {refusal}", config.name);
+                    let pause_after = (pause * 2).min(LONGEST_PAUSE);
+                    self.down.push(Down { config, due: now + pause, pause: pause_after });
+                }
             }
         }
     }

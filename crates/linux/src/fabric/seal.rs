@@ -5,14 +5,13 @@ use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{CWD, Mode, OFlags};
+use rustix::fs::CWD;
 use rustix::io::Errno;
 use rustix::mount::{MountAttrFlags, MountPropagationFlags, OpenTreeFlags};
-use rustix::process::Pid;
 
-use super::{FabricConfig, ROLE, UserNamespace, find_cgroups};
+use super::{FabricConfig, ROLE, find_cgroups};
 use crate::error::{During, Refusal};
-use crate::namespaces::{Namespaces, Process, spawn, unshare};
+use crate::namespaces::{Namespaces, unshare};
 use crate::syscalls;
 
 /// Moves this process into namespaces of its own and executes the program again, from a read-only mount.
@@ -23,7 +22,7 @@ use crate::syscalls;
 pub(super) fn seal(mut config: FabricConfig) -> Result<Infallible, Refusal> {
     let cgroups = find_cgroups(&config.directory);
     if let Some(mapping) = config.user_namespace {
-        enter_user_namespace(mapping)?;
+        mapping.enter()?;
     }
     // The program's file lies on a mount of the machine's namespace, of which root may make a copy only from inside.
     let from_machine = view_of_program("/proc/self/exe".as_ref());
@@ -56,81 +55,4 @@ pub(super) fn seal(mut config: FabricConfig) -> Result<Infallible, Refusal> {
 fn view_of_program(path: &Path) -> Result<OwnedFd, Errno> {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
     rustix::mount::open_tree(CWD, path, flags)
-}
-
-/// Makes a user namespace in which we are root, and maps its ids.
-fn enter_user_namespace(mapping: UserNamespace) -> Result<(), Refusal> {
-    let (user, group) = (rustix::process::geteuid(), rustix::process::getegid());
-    match mapping {
-        UserNamespace::Single => {
-            unshare(Namespaces::USER)?;
-            write("/proc/self/setgroups", "deny")?;
-            write("/proc/self/uid_map", &format!("0 {} 1", user.as_raw()))?;
-            write("/proc/self/gid_map", &format!("0 {} 1", group.as_raw()))
-        }
-        UserNamespace::Ranges => {
-            // The helpers have to run outside of the namespace, once it exists.
-            let (wait, go) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).during("make", "pipe")?;
-            let parent = rustix::process::getpid();
-            let go_in_child = go.as_raw_fd();
-            let helper = spawn(Namespaces::empty(), None, || {
-                // SAFETY: this copy of the descriptor belongs to the parent's object, which this child leaves alone;
-                // with it open, the end of file would never come.
-                unsafe { libc::close(go_in_child) };
-                let _ = rustix::io::read(&wait, &mut [0_u8; 1]);
-                i32::from(write_maps(parent, user.as_raw(), group.as_raw()).is_err())
-            })?;
-            unshare(Namespaces::USER)?;
-            drop(go);
-            finish(&helper)
-        }
-    }
-}
-
-fn finish(helper: &Process) -> Result<(), Refusal> {
-    match helper.wait().during("wait for", "newuidmap")?.code {
-        0 => Ok(()),
-        _ => Err(Errno::PERM).during("map ids with", "newuidmap and newgidmap"),
-    }
-}
-
-/// Maps root to the caller, and the ids from 1 on to the caller's range in `/etc/subuid` and `/etc/subgid`.
-fn write_maps(process: Pid, user: u32, group: u32) -> std::io::Result<()> {
-    let process = process.as_raw_nonzero().to_string();
-    for (helper, file, own) in [("newuidmap", "/etc/subuid", user), ("newgidmap", "/etc/subgid", group)] {
-        let (start, count) = range(file, user)?;
-        let [own, start, count] = [own, start, count].map(|number| number.to_string());
-        let status = std::process::Command::new(helper)
-            .args([process.as_str(), "0", own.as_str(), "1", "1", start.as_str(), count.as_str()])
-            .status()?;
-        if !status.success() {
-            return Err(std::io::ErrorKind::PermissionDenied.into());
-        }
-    }
-    Ok(())
-}
-
-/// The first range of a user in the text of `/etc/subuid` (subuid(5)): `name-or-id:start:count`.
-fn range(file: &str, user: u32) -> std::io::Result<(u32, u32)> {
-    let passwd = std::fs::read_to_string("/etc/passwd")?;
-    let id = user.to_string();
-    let name = passwd.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        (fields.nth(1) == Some(id.as_str())).then_some(name)
-    });
-    let text = std::fs::read_to_string(file)?;
-    let found = text.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let owner = fields.next()?;
-        let ours = owner == id || Some(owner) == name;
-        ours.then(|| Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))).flatten()
-    });
-    found.ok_or_else(|| std::io::ErrorKind::NotFound.into())
-}
-
-fn write(path: &str, text: &str) -> Result<(), Refusal> {
-    let flags = OFlags::WRONLY | OFlags::CLOEXEC;
-    let file = rustix::fs::open(path, flags, Mode::empty()).during("open", path)?;
-    rustix::io::write(&file, text.as_bytes()).map(drop).during("write", path)
 }

@@ -69,8 +69,10 @@ pub fn set_up_fabric() -> Result<(), Refusal> {
 pub fn connect_node(index: u8, node_namespace: BorrowedFd<'_>) -> Result<(), Refusal> {
     let netlink = Netlink::open()?;
     let bridge = netlink.find(FABRIC_BRIDGE)?;
-    netlink.veth(&format!("node{index}"), bridge, "eth0", node_namespace)?;
-    Ok(())
+    let cable = format!("node{index}");
+    // The kernel takes a namespace down at its leisure: the cable of a node that has just ended may still be there.
+    netlink.remove(&cable)?;
+    netlink.veth(&cable, bridge, "eth0", node_namespace)
 }
 
 /// Routes to a node's Pods, from the fabric or from another node. The node's end of the cable must be up.

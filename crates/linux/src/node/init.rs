@@ -44,6 +44,8 @@ pub(crate) struct Start<'a> {
 
 /// The longest time a kubelet that keeps ending is left alone.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// Enough that a kubelet that the kernel kills for want of memory does not take the processor as well.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
 /// What a node's init says when it is ready.
 pub(crate) const READY: &str = "ready";
@@ -222,18 +224,23 @@ impl Init {
             if self.kubelet.as_ref().is_some_and(|kubelet| kubelet.pid == pid) {
                 eprintln!("node init: the kubelet ended ({status:?}) and is started again");
                 self.kubelet = None;
-                self.kubelet_due = Some(Instant::now() + self.next_pause());
+                let killed = status.terminating_signal() == Some(libc::SIGKILL);
+                self.kubelet_due = Some(Instant::now() + self.next_pause(killed));
             } else if let Some(uid) = self.pods.ended(pid) {
                 self.tell(&uid);
             }
         }
     }
 
-    /// A kubelet that ran for a while is started again at once; one that ends early is left alone for longer and longer.
-    fn next_pause(&mut self) -> Duration {
+    /// A kubelet that ran for a while is started again at once, and so is one that somebody killed: that says nothing
+    /// about how it would have gone on. One that ends early by itself is left alone for longer and longer.
+    fn next_pause(&mut self, killed: bool) -> Duration {
         let early = self.kubelet_started.elapsed() < LONGEST_PAUSE;
+        if killed {
+            return if early { FIRST_PAUSE } else { Duration::ZERO };
+        }
         let pause = if early { self.kubelet_pause } else { Duration::ZERO };
-        self.kubelet_pause = (pause * 2).clamp(Duration::from_millis(100), LONGEST_PAUSE);
+        self.kubelet_pause = (pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
         pause
     }
 

@@ -19,7 +19,7 @@ use crate::network::{Block, next_address};
 use crate::paths::{PodDirectory, inside};
 use crate::protocol::{ExitReport, PodSpec, SupervisedPod};
 use crate::supervisor::{self, PodContext, record};
-use crate::syscalls;
+use crate::{fail_point, syscalls};
 
 /// Where the last address given out is written down.
 const LAST_ADDRESS: &str = "/var/lib/podlab/node/last-address.json";
@@ -76,6 +76,7 @@ impl Pods {
         let socket = Path::new(inside::SUPERVISORS).join(&spec.uid);
         remove_socket(&spec.uid);
         let listener = UnixListener::bind(&socket).during("listen on", socket.display())?;
+        fail_point::reached("init-socket-bound");
         let (uid, cgroup) = (spec.uid.clone(), spec.cgroup.clone());
         let pod = PodContext {
             directory: PodDirectory::new(Path::new(inside::PODS), &spec.uid),
@@ -92,6 +93,7 @@ impl Pods {
             syscalls::reserve_stdio();
             supervisor::main(pod, listener)
         })?;
+        fail_point::reached("init-supervisor-started");
         self.supervised.push(Supervised { process, uid, cgroup, address });
         self.supervised.last().map(Supervised::describe).ok_or(Errno::CHILD).during("start", "a supervisor")
     }
@@ -109,6 +111,7 @@ impl Pods {
     pub(super) fn ended(&mut self, pid: Pid) -> Option<String> {
         let index = self.supervised.iter().position(|pod| pod.process.pid == pid)?;
         let pod = self.supervised.remove(index);
+        fail_point::reached("init-supervisor-ended");
         let directory = PodDirectory::new(Path::new(inside::PODS), &pod.uid);
         record::end_containers(&directory, &unseen(128 + libc::SIGKILL, Some(libc::SIGKILL)));
         for memory in [directory.shared_memory(), directory.small_files()] {

@@ -29,6 +29,8 @@ pub(super) fn mount(spec: &RootFs<'_>) -> Result<Root, Refusal> {
         options.push_str(",userxattr");
     }
     mount_with(options, &root)?;
+    // The kernel makes a directory that nobody may enter; an ordinary user could not delete the state directory then.
+    let _ = rustix::fs::chmod(work.join("work"), Mode::RWXU);
     Root::open(&root)
 }
 

@@ -12,7 +12,6 @@ use super::attach::Attached;
 use super::log::{Lines, Log, Stream};
 use super::{ClientId, PodContext, Source, Supervisor, record};
 use crate::cgroups::Cgroup;
-use crate::clock;
 use crate::container::child::TerminalMade;
 use crate::container::{self, ContainerSpec, StartError, Stdio, Surroundings};
 use crate::error::{During, Refusal};
@@ -20,6 +19,7 @@ use crate::namespaces::{Ended, Process};
 use crate::protocol::{ContainerReport, ExitReport, Reply};
 use crate::rootfs::{BindMount, Propagation};
 use crate::wire::Connection;
+use crate::{clock, fail_point};
 
 /// A container that was started, or is about to be.
 pub(super) struct Container {
@@ -156,8 +156,12 @@ impl Supervisor {
                 }
                 container.report.started_at = clock::now();
                 container.phase = Phase::Running;
+                fail_point::reached("supervisor-container-running");
                 match record::write_container(&self.pod.directory, &container.report) {
-                    Ok(()) => Reply::Started,
+                    Ok(()) => {
+                        fail_point::reached("supervisor-container-recorded");
+                        Reply::Started
+                    }
                     // It runs, but would be forgotten: better not to have it.
                     Err(refusal) => {
                         let _ = container.process.signal(Signal::KILL);
@@ -209,6 +213,7 @@ impl Supervisor {
             container.cgroup.kill();
         }
         container.drain();
+        fail_point::reached("supervisor-container-drained");
         container.phase = Phase::Ended;
         container.report.exit = Some(ExitReport {
             code: ended.code,
@@ -220,6 +225,7 @@ impl Supervisor {
         if let Err(refusal) = record::write_container(&self.pod.directory, &container.report) {
             eprintln!("supervisor of pod {}: {refusal}", self.pod.spec.uid);
         }
+        fail_point::reached("supervisor-end-recorded");
         let told = Reply::Ended(container.report.clone());
         let watchers: Vec<_> = self.clients.iter().filter(|client| client.watches).map(|client| client.id).collect();
         for client in watchers {
@@ -298,7 +304,9 @@ fn create(pod: &PodContext, mut spec: ContainerSpec, client: ClientId) -> Result
         user_namespace: pod.user_namespace,
         share_processes: pod.spec.share_processes,
     };
+    fail_point::reached("supervisor-container-prepared");
     let starting = container::start(&spec, &surroundings, &theirs)?;
+    fail_point::reached("supervisor-container-forked");
     Ok(Container {
         cgroup,
         process: starting.process,

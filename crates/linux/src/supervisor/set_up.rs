@@ -11,7 +11,6 @@ use rustix::mount::MountAttrFlags;
 
 use super::PodContext;
 use super::record::PodRecord;
-use crate::clock;
 use crate::error::{During, Refusal};
 use crate::namespaces::{Namespaces, unshare};
 use crate::network::{self, Netlink};
@@ -19,6 +18,7 @@ use crate::paths::PodDirectory;
 use crate::protocol::PodSpec;
 use crate::rootfs::Mount;
 use crate::rootfs::root::Root;
+use crate::{clock, fail_point};
 
 /// What all that we write into a Pod's containers together may take (CVE-2020-8557).
 const SMALL_FILES: &str = "1m";
@@ -30,8 +30,10 @@ const SHARED_MEMORY: &str = "64m";
 pub(super) fn set_up(pod: &PodContext) -> Result<(), Refusal> {
     let PodContext { spec, directory, .. } = pod;
     make_directories(directory)?;
+    fail_point::reached("supervisor-directories-made");
     pod.cgroup().create()?;
     pod.cgroup().set(&spec.limits)?;
+    fail_point::reached("supervisor-cgroup-made");
 
     let node_network = Netlink::open()?;
     let mut namespaces = Namespaces::INTER_PROCESS_COMMUNICATION;
@@ -42,14 +44,18 @@ pub(super) fn set_up(pod: &PodContext) -> Result<(), Refusal> {
     if !spec.host_network {
         rustix::system::sethostname(spec.hostname.as_bytes()).during("set host name", &spec.hostname)?;
     }
+    fail_point::reached("supervisor-namespaces-made");
     if let Some(address) = pod.address {
         network::set_up_pod(&node_network, pod.block, address)?;
     }
+    fail_point::reached("supervisor-network-made");
     for (name, value) in &spec.sysctls {
         set_sysctl(name, value)?;
     }
     write_files(directory, spec, pod.address)?;
-    PodRecord { spec: spec.clone(), address: pod.address, created_at: clock::now() }.write(directory)
+    PodRecord { spec: spec.clone(), address: pod.address, created_at: clock::now() }.write(directory)?;
+    fail_point::reached("supervisor-recorded");
+    Ok(())
 }
 // ANCHOR_END: set_up
 

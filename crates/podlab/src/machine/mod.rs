@@ -74,6 +74,7 @@ fn machine(config: MachineConfig, say: &mut dyn FnMut(Report)) -> anyhow::Result
     directory.create()?;
     let _lock = lock::take(&directory)?;
     crate::logging::to_file(&directory.log("machine"))?;
+    MachineRecord::end_parts_of_the_last(&directory);
     for left in janitor::sweep(directory.path()) {
         say(Report::Notice(format!("left by a run that was killed, now gone: {left}")));
     }
@@ -180,7 +181,7 @@ impl Machine {
             port: self.config.port,
             nodes: self.config.nodes.iter().map(|node| node.name.clone()).collect(),
         };
-        let user_namespace = (!rustix::process::geteuid().is_root()).then_some(fabric::UserNamespace::Single);
+        let user_namespace = fabric::UserNamespace::of_caller();
         let fabric = fabric::FabricConfig { directory, nodes: self.config.nodes.clone(), user_namespace, sealed: None };
         Ok(vec![
             Part::new(Name::Janitor, janitor::ROLE, &janitor, self.directory.log("janitor"))?,

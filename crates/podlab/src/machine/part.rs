@@ -26,6 +26,8 @@ use crate::role;
 const GRACE: Duration = Duration::from_secs(20);
 /// A part that lived this long is started again at once.
 const STEADY: Duration = Duration::from_secs(10);
+/// Nobody ends by this by himself.
+const SIGKILL: i32 = 9;
 /// The longest line that the control plane may say.
 const MAX_LINE: u64 = 64 * 1024;
 /// A log that has grown beyond this is put aside at the next start of its part.
@@ -104,6 +106,7 @@ impl Part {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
         while !*stopping.borrow() {
             let started = Instant::now();
+            let mut killed = false;
             let how = match self.spawn(&socket) {
                 Ok(mut child) => {
                     self.listen(&mut child, &events).await;
@@ -113,6 +116,7 @@ impl Part {
                         _ = stopping.wait_for(|stop| *stop) => None,
                     };
                     let Some(status) = ended else { return self.await_end(child).await };
+                    killed = std::os::unix::process::ExitStatusExt::signal(&status) == Some(SIGKILL);
                     how_it_ended(status)
                 }
                 Err(error) => format!("could not be started: {error:#}"),
@@ -120,7 +124,8 @@ impl Part {
             if *stopping.borrow() {
                 break;
             }
-            if started.elapsed() >= STEADY {
+            // Being killed by somebody says nothing about how it would have gone on.
+            if killed || started.elapsed() >= STEADY {
                 backoff.reset();
             }
             // The machine may have left its loop already; then `stopping` is about to say so.

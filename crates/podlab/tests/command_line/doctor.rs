@@ -1,36 +1,28 @@
 //! `podlab doctor` tries things; what may fail on a machine of ours is a committed set, anything else fails here.
 
 use std::collections::BTreeSet;
-use std::os::unix::process::CommandExt;
-use std::process::Command;
 
-use podlab_testkit::Cluster;
+use podlab_testkit::{Cluster, Output, User};
 
-/// May fail as root, with the reason.
-const ROOT: [&str; 3] = [
-    // Kernels of virtual machines often come without the client.
-    "nfs",
-    // CAP_SYS_RESOURCE is not in every root's bounding set.
-    "protection from the OOM killer",
-    // Not part of this project; the tests that need it say so themselves.
-    "kubectl",
-];
+/// The committed set.
+const PERMITTED: &str = include_str!("../could-not-check.txt");
 
-/// May fail in addition for a user without any privilege.
-const NOBODY: [&str; 5] = [
-    // Nobody delegated a subtree to this user.
-    "cgroup cpu",
-    "cgroup memory",
-    "cgroup pids",
-    // No range in /etc/subuid.
-    "subordinate ids",
-    // A device for members of a group on some distributions.
-    "fuse",
-];
+/// What may fail for `who`.
+fn permitted(who: &str) -> BTreeSet<String> {
+    let lines = PERMITTED.lines().filter(|line| !line.starts_with('#'));
+    let entries = lines.map(|line| {
+        let parts: Vec<_> = line.splitn(3, ": ").collect();
+        let [who, item, why] = parts[..] else { panic!("WHO: ITEM: WHY, not {line:?}") };
+        assert!(!why.is_empty(), "{line:?} says why");
+        (who, item.to_owned())
+    });
+    entries.filter(|(entry, _)| *entry == who).map(|(_, item)| item).collect()
+}
 
 /// The items that do not work, in what `doctor --output json` printed.
-fn refused(output: &std::process::Output) -> BTreeSet<String> {
-    let findings: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout).unwrap();
+#[track_caller]
+fn refused(output: &Output) -> BTreeSet<String> {
+    let findings: Vec<serde_json::Value> = serde_json::from_str(&output.stdout).unwrap();
     assert!(findings.len() >= 15, "everything was tried: {findings:#?}");
     let refused = findings.iter().filter(|finding| finding["verdict"] != "works");
     let refused: BTreeSet<_> = refused
@@ -44,43 +36,23 @@ fn refused(output: &std::process::Output) -> BTreeSet<String> {
     refused
 }
 
-fn permitted(items: &[&str]) -> BTreeSet<String> {
-    items.iter().map(|item| (*item).to_owned()).collect()
+#[track_caller]
+fn nothing_else_is_refused(cluster: &Cluster, who: &str) {
+    let (refused, permitted) = (refused(&cluster.podlab(["doctor", "--output", "json"])), permitted(who));
+    assert!(refused.is_subset(&permitted), "{who}: {:?}", refused.difference(&permitted));
 }
 
 #[test]
 fn what_this_user_may_not_have_is_in_the_permitted_set() {
-    let cluster = Cluster::builder().prepare();
-    let output = cluster.command(["doctor", "--output", "json"]).output().unwrap();
-    let root = rustix::process::geteuid().is_root();
-    let permitted = if root { permitted(&ROOT) } else { permitted(&[&ROOT[..], &NOBODY].concat()) };
-    let refused = refused(&output);
-    assert!(refused.is_subset(&permitted), "{:?}", refused.difference(&permitted));
+    let who = if rustix::process::geteuid().is_root() { "root" } else { "nobody" };
+    nothing_else_is_refused(&Cluster::builder().prepare(), who);
 }
 
 #[test]
-fn what_nobody_may_not_have_is_in_the_permitted_set() {
-    if !rustix::process::geteuid().is_root() {
-        podlab_testkit::could_not_run("only root can become nobody");
-        return;
+fn what_ordinary_users_may_not_have_is_in_the_permitted_set() {
+    for user in [User::Nobody, User::WithRanges] {
+        if user.is_possible() {
+            nothing_else_is_refused(&Cluster::builder().user(user).prepare(), user.name());
+        }
     }
-    // The build folder may be closed to others.
-    let place = tempfile::Builder::new()
-        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))
-        .prefix("podlab-test-")
-        .tempdir()
-        .unwrap();
-    let program = place.path().join("podlab");
-    std::fs::copy(podlab_testkit::podlab(), &program).unwrap();
-    let output = Command::new(program)
-        .args(["doctor", "--output", "json"])
-        .env("PODLAB_DIR", "/nonexistent/podlab")
-        .current_dir("/")
-        .uid(65534)
-        .gid(65534)
-        .output()
-        .unwrap();
-    let permitted = permitted(&[&ROOT[..], &NOBODY].concat());
-    let refused = refused(&output);
-    assert!(refused.is_subset(&permitted), "{:?}", refused.difference(&permitted));
 }

@@ -8,6 +8,7 @@ mod help;
 mod images;
 mod life;
 mod plug;
+mod rootless;
 mod side_by_side;
 mod xray;
 

@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use podlab_client::{Cache, Client, DeleteOptions, Object};
+use podlab_linux::fail_point;
 
 use super::config::{self, Names};
 use super::decide::Action;
@@ -52,6 +53,14 @@ pub struct Context {
 impl<B: Backend, C: Clock> Effects<B, C> {
     /// Does an action to its end.
     pub async fn perform(&self, context: &Context, action: &Action) -> Done {
+        let done = self.perform_to_its_end(context, action).await;
+        if let Some(point) = fail_point_after(action) {
+            fail_point::reached(point);
+        }
+        done
+    }
+
+    async fn perform_to_its_end(&self, context: &Context, action: &Action) -> Done {
         let uid = context.pod.metadata.uid.clone().unwrap_or_default();
         match action {
             Action::SetUpVolume { volume } => result(self.set_up_volume(context, &uid, volume).await),
@@ -333,6 +342,24 @@ impl<B: Backend, C: Clock> Effects<B, C> {
         let Some((_, id)) = running(context, name) else { return Done::Ok };
         result(self.backend.signal(uid, &id, signal).await.map_err(|error| error.to_string()))
     }
+}
+
+/// Where a test can have the kubelet end, with the action done and nobody told.
+fn fail_point_after(action: &Action) -> Option<&'static str> {
+    Some(match action {
+        Action::SetUpVolume { .. } => "kubelet-volume-set-up",
+        Action::CreatePod => "kubelet-pod-created",
+        Action::FindImage { .. } => "kubelet-image-found",
+        Action::Start { .. } => "kubelet-container-started",
+        Action::PostStart { .. } => "kubelet-post-start-done",
+        Action::Probe { .. } => "kubelet-probed",
+        Action::PreStop { .. } => "kubelet-pre-stop-done",
+        Action::Ask { .. } => "kubelet-container-asked",
+        Action::StopPod => "kubelet-pod-stopped",
+        Action::RemovePod => "kubelet-pod-removed",
+        Action::DeleteObject => "kubelet-object-deleted",
+        _ => return None,
+    })
 }
 
 fn result(result: Result<(), String>) -> Done {

@@ -310,6 +310,7 @@ impl<B: Backend, C: Clock> Worker<B, C> {
             let answer = effects.client.patch::<Pod>(pod.namespace(), pod.name(), &patch, Some("status")).await;
             let written = match answer {
                 Ok(pod) => {
+                    podlab_linux::fail_point::reached("kubelet-status-written");
                     Written::Yes { version: pod.metadata.resource_version.and_then(|version| version.parse().ok()) }
                 }
                 Err(error) if error.is_not_found() || error.is_conflict() => Written::Gone,
