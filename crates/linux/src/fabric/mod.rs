@@ -100,6 +100,7 @@ fn run(config: &FabricConfig, cgroups: &Tree) -> Result<(), Refusal> {
     let children =
         syscalls::signal_descriptor(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGINT]).during("watch", "signals")?;
     let mut fabric = Fabric { nodes: Nodes::new(config, cgroups), listener, children, clients: Vec::new() };
+    fabric.nodes.end_those_of_the_last();
     for node in &config.nodes {
         fabric.nodes.start(node)?;
     }
@@ -165,8 +166,8 @@ impl Fabric<'_> {
     }
 }
 
-/// The plug's read end, which is our standard input.
-fn plug() -> BorrowedFd<'static> {
+/// The read end of the machine's plug, which is our standard input.
+fn machine_plug() -> BorrowedFd<'static> {
     rustix::stdio::stdin()
 }
 

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use rustix::pipe::PipeFlags;
 use rustix::process::{Pid, Signal, WaitOptions};
 
-use super::{FabricConfig, Running, RunningNode, plug};
+use super::{FabricConfig, Running, RunningNode, machine_plug};
 use crate::cgroups::Tree;
 use crate::error::{During, Refusal};
 use crate::namespaces::{Namespaces, Process, spawn};
@@ -35,6 +35,8 @@ struct Node {
     config: NodeConfig,
     init: Process,
     record: ProcessRecord,
+    /// The node ends when this is closed: with the fabric, however that goes.
+    _plug: OwnedFd,
 }
 
 /// A node that is to run and does not.
@@ -50,6 +52,17 @@ impl<'a> Nodes<'a> {
         Self { config, cgroups, running: Vec::new(), down: Vec::new() }
     }
 
+    /// A fabric that was killed has left its nodes to themselves. They end, but must have ended before theirs begin again.
+    pub(super) fn end_those_of_the_last(&self) {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        let last = Running::read(&self.config.directory).unwrap_or_default();
+        for node in last.nodes {
+            if !node.init.end(deadline) {
+                eprintln!("fabric: {} of an earlier fabric does not end", node.name);
+            }
+        }
+    }
+
     // ANCHOR: start
     /// Starts a node: namespaces, a cgroup, a cable, and an init. One that runs is left alone.
     pub(super) fn start(&mut self, node: &NodeConfig) -> Result<(), Refusal> {
@@ -63,7 +76,8 @@ impl<'a> Nodes<'a> {
         let log = open_log(&state, &node.name)?;
         let (cable, plugged) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).during("make", "pipe")?;
         let (ready, says_ready) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).during("make", "pipe")?;
-        let own = [0, 1, 2, cable.as_raw_fd(), says_ready.as_raw_fd()];
+        let (plug, plug_end) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).during("make", "pipe")?;
+        let own = [0, 1, 2, cable.as_raw_fd(), says_ready.as_raw_fd(), plug.as_raw_fd()];
 
         let namespaces = Namespaces::MOUNT
             | Namespaces::PROCESS_ID
@@ -77,8 +91,8 @@ impl<'a> Nodes<'a> {
             unsafe { syscalls::close_all_except(&own) };
             let directory = &self.config.directory;
             let user_namespace = self.config.user_namespace.is_some();
-            let (ready, plug) = (says_ready, plug());
-            init::main(init::Start { directory, node, cgroups: &cgroups, user_namespace, cable, ready, plug })
+            let (ready, plugs) = (says_ready, [machine_plug(), plug.as_fd()]);
+            init::main(init::Start { directory, node, cgroups: &cgroups, user_namespace, cable, ready, plugs })
         })?;
         let connected =
             namespace_of(init.pid).and_then(|namespace| network::connect_node(node.index, namespace.as_fd()));
@@ -92,7 +106,7 @@ impl<'a> Nodes<'a> {
             return Err(refusal);
         }
         let record = ProcessRecord::of(init.pid).ok_or(Errno::SRCH).during("examine", "the node's init")?;
-        self.running.push(Node { config: node.clone(), init, record });
+        self.running.push(Node { config: node.clone(), init, record, _plug: plug_end });
         network::route_to_pods_of(node.index)?;
         self.write_down()
     }

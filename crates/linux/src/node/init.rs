@@ -38,8 +38,8 @@ pub(crate) struct Start<'a> {
     pub(crate) cable: OwnedFd,
     /// Told, by a word or by what went wrong, when the node has its own tree and takes requests.
     pub(crate) ready: OwnedFd,
-    /// The read end of the plug.
-    pub(crate) plug: BorrowedFd<'a>,
+    /// The node ends at the end of file of either: the machine's plug, and the one that the fabric holds.
+    pub(crate) plugs: [BorrowedFd<'a>; 2],
 }
 
 /// The longest time a kubelet that keeps ending is left alone.
@@ -53,7 +53,7 @@ pub(crate) const READY: &str = "ready";
 /// Runs a node until its plug is pulled. In the node's own mount, pid, net, uts and ipc namespaces.
 pub(crate) fn main(start: Start<'_>) -> i32 {
     crate::title::set("node-init", &format!("podlab: init of {}", start.node.name));
-    let plug = start.plug;
+    let plugs = start.plugs;
     let mut init = match Init::set_up(&start) {
         Ok(init) => init,
         Err(refusal) => {
@@ -63,7 +63,7 @@ pub(crate) fn main(start: Start<'_>) -> i32 {
     };
     let _ = rustix::io::write(&start.ready, READY.as_bytes());
     drop(start);
-    match init.run(plug) {
+    match init.run(plugs) {
         Ok(()) => 0,
         Err(refusal) => {
             eprintln!("node init: {refusal}");
@@ -140,12 +140,12 @@ impl Init {
         })
     }
 
-    fn run(&mut self, plug: BorrowedFd<'_>) -> Result<(), Refusal> {
+    fn run(&mut self, plugs: [BorrowedFd<'_>; 2]) -> Result<(), Refusal> {
         loop {
             if self.kubelet_due.is_some_and(|due| due <= Instant::now()) {
                 self.start_kubelet()?;
             }
-            let (pulled, children, connections, clients) = self.wait(plug)?;
+            let (pulled, children, connections, clients) = self.wait(plugs)?;
             if pulled {
                 return Ok(());
             }
@@ -166,10 +166,11 @@ impl Init {
         }
     }
 
-    /// What has happened: the plug was pulled, children have ended, somebody connects, these clients have sent.
-    fn wait(&self, plug: BorrowedFd<'_>) -> Result<(bool, bool, bool, Vec<usize>), Refusal> {
+    /// What has happened: a plug was pulled, children have ended, somebody connects, these clients have sent.
+    fn wait(&self, plugs: [BorrowedFd<'_>; 2]) -> Result<(bool, bool, bool, Vec<usize>), Refusal> {
         let mut polled = vec![
-            PollFd::from_borrowed_fd(plug, PollFlags::IN),
+            PollFd::from_borrowed_fd(plugs[0], PollFlags::IN),
+            PollFd::from_borrowed_fd(plugs[1], PollFlags::IN),
             PollFd::new(&self.children, PollFlags::IN),
             PollFd::new(&self.listener, PollFlags::IN),
         ];
@@ -182,8 +183,8 @@ impl Init {
             Err(errno) => return Err(errno).during("wait for", "events"),
         }
         let ready = |index: usize| !polled[index].revents().is_empty();
-        let clients = (0..self.clients.len()).filter(|index| ready(index + 3)).collect();
-        Ok((ready(0), ready(1), ready(2), clients))
+        let clients = (0..self.clients.len()).filter(|index| ready(index + 4)).collect();
+        Ok((ready(0) || ready(1), ready(2), ready(3), clients))
     }
 
     /// Serves what a client asks. False: it is gone.

@@ -1,11 +1,12 @@
 //! What happens on the node, as it happens.
 
 use podlab_linux::protocol::{ContainerReport, InitReply, InitRequest, Reply, Request};
+use podlab_linux::supervisor::record;
 use podlab_linux::wire::WireError;
 use tokio::sync::mpsc;
 
 use super::conversation::Conversation;
-use super::{Linux, pods};
+use super::{Linux, on_disk, pods};
 use crate::backend::{BackendError, Event, PodUid};
 
 /// Events that the kubelet has not taken yet. Beyond that, supervisors wait.
@@ -47,7 +48,15 @@ impl Linux {
                         });
                     }
                 }
-                InitReply::Gone { uid } => self.send(Event::PodDied { pod: uid }).await,
+                InitReply::Gone { uid } => {
+                    // How its containers ended stands in their records, even where no supervisor was left to tell.
+                    let (node, pod) = (self.clone(), uid.clone());
+                    let reports = on_disk(move || record::containers(&node.directory(&pod))).await;
+                    for report in reports {
+                        self.send_exit(&uid, report).await;
+                    }
+                    self.send(Event::PodDied { pod: uid }).await;
+                }
                 _ => {}
             }
         }
