@@ -1,48 +1,86 @@
-//! JSON into a value, noticing keys that come twice.
+//! JSON into a value, noticing keys that come twice, and stopping where a small body would become a large value.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-use super::Parsed;
+use super::{MAX_BODY_BYTES, MAX_VALUES, Parsed, TOO_MANY_VALUES};
 
 /// Findings beyond this many are not told (sigs.k8s.io/json keeps as many).
 const MAX_FINDINGS: usize = 100;
 
-/// Reads one JSON document; nesting is limited by serde_json (128).
+/// Reads one JSON document; nesting is limited by serde_json (128), what it holds by [`MAX_VALUES`].
 pub(super) fn parse(body: &[u8]) -> Result<Parsed, String> {
-    let duplicates = RefCell::new(Vec::new());
+    let (value, duplicate_fields) =
+        read(body).map_err(|error| format!("couldn't get version/kind; json parse error: {error}"))?;
+    Ok(Parsed { value, duplicate_fields })
+}
+
+/// The value, and the paths of keys that came twice.
+pub(super) fn read(body: &[u8]) -> serde_json::Result<(Value, Vec<String>)> {
+    let document = Document { duplicates: RefCell::default(), written: Cell::default(), left: Cell::new(MAX_VALUES) };
     let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let value = Node { path: String::new(), duplicates: &duplicates }
-        .deserialize(&mut deserializer)
-        .and_then(|value| deserializer.end().map(|()| value))
-        .map_err(|error| format!("couldn't get version/kind; json parse error: {error}"))?;
-    Ok(Parsed { value, duplicate_fields: duplicates.into_inner() })
+    let value = Node { place: Place::Root, document: &document }.deserialize(&mut deserializer)?;
+    deserializer.end()?;
+    Ok((value, document.duplicates.into_inner()))
 }
 
-/// A value at a path.
+/// What all values of a document share.
+struct Document {
+    duplicates: RefCell<Vec<String>>,
+    /// Bytes of paths that were written for them, told or not.
+    written: Cell<usize>,
+    /// How many more values it may have.
+    left: Cell<usize>,
+}
+
+/// Where a value is. Only a finding makes a path of it: paths of all values together would be far larger than the body.
+#[derive(Clone, Copy)]
+enum Place<'a> {
+    Root,
+    Field(&'a Place<'a>, &'a str),
+    Item(&'a Place<'a>, usize),
+}
+
+impl Document {
+    fn came_twice(&self, place: &Place<'_>) {
+        let mut duplicates = self.duplicates.borrow_mut();
+        if duplicates.len() < MAX_FINDINGS && self.written.get() < MAX_BODY_BYTES {
+            let path = place.to_string();
+            self.written.update(|written| written + path.len());
+            if !duplicates.contains(&path) {
+                duplicates.push(path);
+            }
+        }
+    }
+}
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Root => Ok(()),
+            Self::Field(Self::Root, name) => f.write_str(name),
+            Self::Field(holder, name) => write!(f, "{holder}.{name}"),
+            Self::Item(list, index) => write!(f, "{list}[{index}]"),
+        }
+    }
+}
+
+/// A value that is about to be read.
+#[derive(Clone, Copy)]
 struct Node<'a> {
-    path: String,
-    duplicates: &'a RefCell<Vec<String>>,
-}
-
-impl Node<'_> {
-    fn field(&self, name: &str) -> Node<'_> {
-        let path = if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) };
-        Node { path, duplicates: self.duplicates }
-    }
-
-    fn item(&self, index: usize) -> Node<'_> {
-        Node { path: format!("{}[{index}]", self.path), duplicates: self.duplicates }
-    }
+    place: Place<'a>,
+    document: &'a Document,
 }
 
 impl<'de> DeserializeSeed<'de> for Node<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        let left = self.document.left.get().checked_sub(1);
+        self.document.left.set(left.ok_or_else(|| D::Error::custom(TOO_MANY_VALUES))?);
         deserializer.deserialize_any(self)
     }
 }
@@ -84,7 +122,7 @@ impl<'de> Visitor<'de> for Node<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let mut list = Vec::new();
-        while let Some(item) = items.next_element_seed(self.item(list.len()))? {
+        while let Some(item) = items.next_element_seed(Node { place: Place::Item(&self.place, list.len()), ..self })? {
             list.push(item);
         }
         Ok(Value::Array(list))
@@ -93,15 +131,12 @@ impl<'de> Visitor<'de> for Node<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
         let mut object = Map::new();
         while let Some(key) = entries.next_key::<String>()? {
-            let node = self.field(&key);
-            let path = node.path.clone();
-            let value = entries.next_value_seed(node)?;
-            if object.insert(key, value).is_some() {
-                let mut duplicates = self.duplicates.borrow_mut();
-                if duplicates.len() < MAX_FINDINGS && !duplicates.contains(&path) {
-                    duplicates.push(path);
-                }
+            let place = Place::Field(&self.place, &key);
+            let value = entries.next_value_seed(Node { place, document: self.document })?;
+            if object.contains_key(&key) {
+                self.document.came_twice(&Place::Field(&self.place, &key));
             }
+            object.insert(key, value);
         }
         Ok(Value::Object(object))
     }
@@ -122,5 +157,13 @@ mod tests {
     fn nesting_and_trailing_text_are_errors() {
         assert!(parse("[".repeat(5000).as_bytes()).is_err());
         assert!(parse(b"{} {}").is_err());
+    }
+
+    #[test]
+    fn a_document_has_so_many_values_and_no_more() {
+        let list = |items: usize| format!("[{}]", vec!["0"; items].join(","));
+        assert!(parse(list(MAX_VALUES - 1).as_bytes()).is_ok());
+        let error = parse(list(MAX_VALUES).as_bytes()).unwrap_err();
+        assert!(error.contains(TOO_MANY_VALUES), "{error}");
     }
 }

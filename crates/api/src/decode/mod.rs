@@ -19,6 +19,13 @@ use crate::registry::{self, Resource};
 /// Bytes of a request's body at most (k8s.io/apiserver/pkg/server/config.go, `MaxRequestBodyBytes`).
 pub const MAX_BODY_BYTES: usize = 3 * 1024 * 1024;
 
+/// Values of a body at most, those inside others included. The real server has no such limit; here a body of 3 MiB must not
+/// become a value of hundreds, and no object comes near it.
+pub const MAX_VALUES: usize = 100_000;
+
+/// What a parser says of a body with more values than that.
+pub(crate) const TOO_MANY_VALUES: &str = "the limit of 100000 values is exceeded";
+
 /// The media types that a body may have, in the order the error lists them.
 pub const MEDIA_TYPES: [&str; 3] = ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
 
@@ -69,6 +76,14 @@ pub fn parse(body: &[u8], format: Format) -> Result<Parsed, String> {
             .map(|value| Parsed { value, duplicate_fields: Vec::new() })
             .map_err(|error| error.to_string()),
     }
+}
+
+/// Reads plain JSON within the limits: what a patch is made of.
+///
+/// # Errors
+/// What the parser says.
+pub fn value(body: &[u8]) -> serde_json::Result<Value> {
+    json::read(body).map(|(value, _)| value)
 }
 
 /// Reads the object that a request for `resource` carries.

@@ -2,7 +2,11 @@
 
 use serde_json::Value;
 
-use super::MAX_BODY_BYTES;
+use super::{MAX_BODY_BYTES, MAX_VALUES};
+
+/// Nesting at most. The parser calls itself for every level, and takes 25 KiB of stack for it in a debug build; a
+/// manifest needs a dozen.
+const MAX_DEPTH: usize = 32;
 
 /// The options that manifests are read with everywhere.
 ///
@@ -14,12 +18,15 @@ pub fn options() -> serde_saphyr::Options {
         duplicate_keys: serde_saphyr::DuplicateKeyPolicy::Error,
         with_snippet: false,
         budget: serde_saphyr::budget! {
-            max_depth: 128,
-            max_nodes: 100_000,
+            max_depth: MAX_DEPTH,
+            max_nodes: MAX_VALUES,
             max_events: 250_000,
             max_aliases: 1_000,
             max_total_scalar_bytes: MAX_BODY_BYTES,
             max_documents: 1_000,
+        },
+        alias_limits: serde_saphyr::alias_limits! {
+            max_total_replayed_events: 50_000,
         },
     }
 }
@@ -60,6 +67,23 @@ mod tests {
     #[test]
     fn several_documents_skip_the_empty_ones() {
         assert_eq!(documents("---\na: 1\n---\n---\nb: 2\n").unwrap().len(), 2);
+    }
+
+    /// A thread of the server has 2 MiB of stack, and is somewhere in it already.
+    #[test]
+    fn nesting_ends_before_the_stack_does() {
+        for (open, close) in [("- ", ""), ("{a: ", "}"), ("[", "]"), ("? ", "")] {
+            let nested = |depth: usize| format!("{}1{}", open.repeat(depth), close.repeat(depth));
+            let parse_small = move |text: String| {
+                let small = std::thread::Builder::new().stack_size(1 << 20);
+                small.spawn(move || parse(text.as_bytes()).map(drop)).unwrap().join().unwrap()
+            };
+            // A question mark is a map whose key is a map: refused for that.
+            assert_eq!(parse_small(nested(MAX_DEPTH)).is_ok(), open != "? ", "{open}");
+            for depth in [MAX_DEPTH + 1, 10_000] {
+                assert!(parse_small(nested(depth)).is_err(), "{open}");
+            }
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ mod strategic;
 
 use serde_json::Value;
 
-use crate::decode::MAX_BODY_BYTES;
+use crate::decode::{self, MAX_BODY_BYTES};
 use crate::error::ApiError;
 
 pub use keys::{Strategy, strategy};
@@ -60,21 +60,15 @@ pub fn apply(kind: PatchKind, schema: &str, object: &Value, body: &[u8]) -> Resu
         return Err(ApiError::TooLarge(format!("limit is {MAX_BODY_BYTES}")));
     }
     let unreadable = |error: serde_json::Error| ApiError::BadRequest(format!("error decoding patch: {error}"));
+    let read = || decode::value(body).map_err(unreadable);
     match kind {
-        PatchKind::Json => {
-            let patch: json_patch::Patch = serde_json::from_slice(body).map_err(unreadable)?;
-            json(object, &patch)
-        }
+        PatchKind::Json => json(object, read()?),
         PatchKind::Merge => {
-            let patch: Value = serde_json::from_slice(body).map_err(unreadable)?;
             let mut patched = object.clone();
-            json_patch::merge(&mut patched, &patch);
+            json_patch::merge(&mut patched, &read()?);
             Ok(patched)
         }
-        PatchKind::Strategic => {
-            let patch: Value = serde_json::from_slice(body).map_err(unreadable)?;
-            strategic_merge(object, &patch, schema)
-        }
+        PatchKind::Strategic => strategic_merge(object, &read()?, schema),
         PatchKind::Apply => {
             Err(ApiError::UnsupportedMediaType(MEDIA_TYPES[..3].iter().map(ToString::to_string).collect()))
         }
@@ -82,13 +76,15 @@ pub fn apply(kind: PatchKind, schema: &str, object: &Value, body: &[u8]) -> Resu
 }
 
 /// Applies the operations; what copies add up to is limited like a body.
-fn json(object: &Value, patch: &json_patch::Patch) -> Result<Value, ApiError> {
-    if patch.0.len() > MAX_OPERATIONS {
+fn json(object: &Value, patch: Value) -> Result<Value, ApiError> {
+    let count = patch.as_array().map_or(0, Vec::len);
+    if count > MAX_OPERATIONS {
         return Err(ApiError::TooLarge(format!(
-            "The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {}",
-            patch.0.len()
+            "The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {count}"
         )));
     }
+    let patch: json_patch::Patch = serde_json::from_value(patch)
+        .map_err(|error| ApiError::BadRequest(format!("error decoding patch: {error}")))?;
     let mut patched = object.clone();
     let mut copied = 0;
     for operation in &patch.0 {
@@ -146,5 +142,20 @@ mod tests {
         let copies: Vec<Value> =
             (0..4000).map(|index| json!({"op": "copy", "from": "/a", "path": format!("/c{index}")})).collect();
         assert_eq!(patched(PatchKind::Json, object, copies.into()).unwrap_err().code(), 413);
+    }
+
+    /// As deep as a body can be; a thread of the server has 2 MiB of stack, and is somewhere in it already.
+    #[test]
+    fn depth_ends_before_the_stack_does() {
+        const DEEPEST: usize = 127;
+        let nested = |depth: usize| format!("{}1{}", "{\"a\":".repeat(depth), "}".repeat(depth));
+        let work = move || {
+            let deep = decode::value(nested(DEEPEST).as_bytes()).unwrap();
+            assert!(decode::value(nested(DEEPEST + 1).as_bytes()).is_err());
+            for kind in [PatchKind::Merge, PatchKind::Strategic] {
+                assert_eq!(patched(kind, deep.clone(), deep.clone()).unwrap(), deep);
+            }
+        };
+        std::thread::Builder::new().stack_size(1 << 20).spawn(work).unwrap().join().unwrap();
     }
 }

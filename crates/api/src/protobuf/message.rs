@@ -7,11 +7,31 @@ use serde_json::{Map, Value};
 
 use super::wire::{Payload, Reader};
 use super::{ProtobufError, utf8};
+use crate::decode::MAX_VALUES;
 use crate::prepare::base64;
 use crate::schema::{self, ObjectType, Shape};
 
 /// Messages inside messages at most.
 const MAX_DEPTH: usize = 64;
+
+/// What may still come: levels below this message, and values in all of the body.
+struct Limits<'a> {
+    depth: usize,
+    values: &'a mut usize,
+}
+
+impl Limits<'_> {
+    /// Those of a message inside this one.
+    fn deeper(&mut self) -> Result<Limits<'_>, ProtobufError> {
+        let depth = self.depth.checked_sub(1).ok_or(ProtobufError::Depth)?;
+        Ok(Limits { depth, values: self.values })
+    }
+
+    fn take_value(&mut self) -> Result<(), ProtobufError> {
+        *self.values = self.values.checked_sub(1).ok_or(ProtobufError::Values)?;
+        Ok(())
+    }
+}
 
 /// What a field's number means in a message.
 #[derive(Clone, Copy)]
@@ -48,13 +68,19 @@ fn short(schema: &str) -> &str {
 /// Reads a message of the type `schema`.
 pub(super) fn decode(schema: &str, bytes: &[u8]) -> Result<Map<String, Value>, ProtobufError> {
     let mut fields = Map::new();
-    object(schema, bytes, &mut fields, MAX_DEPTH)?;
+    let mut values = MAX_VALUES;
+    object(schema, bytes, &mut fields, Limits { depth: MAX_DEPTH, values: &mut values })?;
     Ok(fields)
 }
 
-fn object(schema: &str, bytes: &[u8], fields: &mut Map<String, Value>, depth: usize) -> Result<(), ProtobufError> {
+fn object(
+    schema: &str,
+    bytes: &[u8],
+    fields: &mut Map<String, Value>,
+    limits: Limits<'_>,
+) -> Result<(), ProtobufError> {
     let Some(object) = schema::object(schema) else { return Ok(()) };
-    message(object, short(schema), bytes, fields, depth)
+    message(object, short(schema), bytes, fields, limits)
 }
 
 /// Reads the fields of the message `name` into those of `object`.
@@ -63,21 +89,22 @@ fn message(
     name: &str,
     bytes: &[u8],
     fields: &mut Map<String, Value>,
-    depth: usize,
+    mut limits: Limits<'_>,
 ) -> Result<(), ProtobufError> {
-    let depth = depth.checked_sub(1).ok_or(ProtobufError::Depth)?;
     let Some(entries) = FIELDS.get(name) else { return Ok(()) };
     for field in Reader::new(bytes) {
         let (number, payload) = field?;
         match (entries.get(&number), payload) {
             // A field from a later version.
             (None, _) => {}
-            (Some(Entry::Inline(name)), Payload::Bytes(bytes)) => message(object, name, bytes, fields, depth)?,
+            (Some(Entry::Inline(name)), Payload::Bytes(bytes)) => {
+                message(object, name, bytes, fields, limits.deeper()?)?;
+            }
             (Some(Entry::Inline(name)), payload) => return Err(mismatch(name, payload)),
             (Some(Entry::Field(field)), payload) => {
                 if let Some(known) = object.fields.get(*field) {
                     let slot = fields.entry(*field).or_insert(Value::Null);
-                    value(&known.shape, payload, slot, field, depth)?;
+                    value(&known.shape, payload, slot, field, &mut limits)?;
                 }
             }
         }
@@ -95,8 +122,9 @@ fn value(
     payload: Payload<'_>,
     slot: &mut Value,
     field: &str,
-    depth: usize,
+    limits: &mut Limits<'_>,
 ) -> Result<(), ProtobufError> {
+    limits.take_value()?;
     *slot = match (shape, payload) {
         (Shape::Boolean, Payload::Varint(number)) => (number != 0).into(),
         (Shape::Int32 | Shape::Int64, Payload::Varint(number)) => number.cast_signed().into(),
@@ -113,7 +141,7 @@ fn value(
                 Value::Object(fields) => fields,
                 _ => Map::new(),
             };
-            object(name, bytes, &mut fields, depth)?;
+            object(name, bytes, &mut fields, limits.deeper()?)?;
             fields.into()
         }
         (Shape::List(item), payload) => {
@@ -121,15 +149,16 @@ fn value(
                 Value::Array(items) => items,
                 _ => Vec::new(),
             };
-            list(item, payload, &mut items, field, depth)?;
-            items.into()
+            list(item, payload, &mut items, field, limits)?;
+            // Not `into()`: that would walk through all items for each new one.
+            Value::Array(items)
         }
         (Shape::Map(item), Payload::Bytes(bytes)) => {
             let mut entries = match slot.take() {
                 Value::Object(entries) => entries,
                 _ => Map::new(),
             };
-            let (key, value) = entry(item, bytes, field, depth)?;
+            let (key, value) = entry(item, bytes, field, &mut limits.deeper()?)?;
             entries.insert(key, value);
             entries.into()
         }
@@ -144,24 +173,24 @@ fn list(
     payload: Payload<'_>,
     items: &mut Vec<Value>,
     field: &str,
-    depth: usize,
+    limits: &mut Limits<'_>,
 ) -> Result<(), ProtobufError> {
     if let (Shape::Int32 | Shape::Int64, Payload::Bytes(bytes)) = (shape, payload) {
         let mut numbers = Reader::new(bytes);
         while !numbers.is_empty() {
+            limits.take_value()?;
             items.push(numbers.varint()?.cast_signed().into());
         }
         return Ok(());
     }
     let mut item = Value::Null;
-    value(shape, payload, &mut item, field, depth)?;
+    value(shape, payload, &mut item, field, limits)?;
     items.push(item);
     Ok(())
 }
 
 /// An entry of a map: key = 1, value = 2.
-fn entry(shape: &Shape, bytes: &[u8], field: &str, depth: usize) -> Result<(String, Value), ProtobufError> {
-    let depth = depth.checked_sub(1).ok_or(ProtobufError::Depth)?;
+fn entry(shape: &Shape, bytes: &[u8], field: &str, limits: &mut Limits<'_>) -> Result<(String, Value), ProtobufError> {
     let (mut key, mut content) = (String::new(), shape.zero());
     for part in Reader::new(bytes) {
         match part? {
@@ -170,11 +199,11 @@ fn entry(shape: &Shape, bytes: &[u8], field: &str, depth: usize) -> Result<(Stri
             (2, Payload::Bytes(bytes)) if matches!(shape, Shape::List(_)) => {
                 for item in Reader::new(bytes) {
                     if let (1, payload) = item? {
-                        value(shape, payload, &mut content, field, depth)?;
+                        value(shape, payload, &mut content, field, limits)?;
                     }
                 }
             }
-            (2, payload) => value(shape, payload, &mut content, field, depth)?,
+            (2, payload) => value(shape, payload, &mut content, field, limits)?,
             _ => {}
         }
     }

@@ -32,6 +32,8 @@ pub enum ProtobufError {
     Utf8 { field: String },
     #[error("proto: messages are nested too deeply")]
     Depth,
+    #[error("proto: {}", crate::decode::TOO_MANY_VALUES)]
+    Values,
     #[error(
         "no kind \"{kind}\" is registered for version \"{api_version}\" in scheme \"k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30\""
     )]
@@ -43,7 +45,7 @@ pub enum ProtobufError {
 /// Reads the envelope and the object in it.
 ///
 /// # Errors
-/// [`ProtobufError`], whatever the bytes are; nothing panics, and nothing is allocated but what the bytes hold.
+/// [`ProtobufError`], whatever the bytes are; nothing panics, and no more is allocated than so many values take.
 pub fn decode(body: &[u8]) -> Result<Value, ProtobufError> {
     let body = body.strip_prefix(MAGIC).ok_or(ProtobufError::NoMagic)?;
     // runtime.Unknown: typeMeta = 1 (apiVersion = 1, kind = 2), raw = 2.
@@ -153,6 +155,17 @@ mod tests {
         assert_eq!(decode(b"k8s\0\x0a\x50"), Err(ProtobufError::Truncated));
         assert!(matches!(decode(b"k8s\0"), Err(ProtobufError::Kind { .. })));
         assert_eq!(decode(b"k8s\0\x0b"), Err(ProtobufError::WireType(3)));
+        // Two bytes a container: a Pod of a hundred thousand of them.
+        let mut spec = [0x12, 0].repeat(100_000);
+        let length =
+            |bytes: usize| [(bytes & 0x7f | 0x80) as u8, (bytes >> 7 & 0x7f | 0x80) as u8, (bytes >> 14) as u8];
+        spec.splice(0..0, length(spec.len())).for_each(drop);
+        spec.insert(0, 0x12);
+        let mut body = bytes("6b3873000a090a0276311203506f64");
+        body.push(0x12);
+        body.extend(length(spec.len()));
+        body.extend(spec);
+        assert_eq!(decode(&body), Err(ProtobufError::Values));
     }
 
     proptest! {

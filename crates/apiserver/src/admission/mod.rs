@@ -6,6 +6,7 @@
 
 mod limits;
 mod namespace;
+mod node_restriction;
 mod pod;
 mod priority;
 mod quota;
@@ -68,6 +69,7 @@ fn containers_mut<'a>(pod: &'a mut Value, list: &str) -> impl Iterator<Item = &'
 /// What the plugin that refuses says.
 pub(crate) async fn create(admission: &mut Admission<'_>, object: &mut Value) -> Result<(), ApiError> {
     namespace::create(admission, object)?;
+    node_restriction::create(admission, object)?;
     if admission.is("", "pods") {
         limits::pod(admission, object)?;
         pod::create(admission, object)?;

@@ -136,7 +136,8 @@ fn may_path(identity: &Identity, verb: &str, path: &str) -> bool {
         || (identity.is_in("system:authenticated") && (path == "/" || known.into_iter().any(under)))
 }
 
-fn node_of(identity: &Identity) -> Option<&str> {
+/// The node whose kubelet this is.
+pub(crate) fn node_of(identity: &Identity) -> Option<&str> {
     identity.is_in("system:nodes").then(|| identity.user.strip_prefix("system:node:")).flatten()
 }
 
@@ -172,14 +173,18 @@ impl Asked<'_> {
     }
 
     fn node_may(&self, server: &Server, node: &str) -> bool {
+        let writes = matches!(self.verb, "update" | "patch");
         match (self.group, self.resource, self.subresource) {
-            ("", "pods", "") if self.reads => true,
-            ("", "pods", "" | "status") => self.verb != "create" && self.is_pod_of(server, node),
-            ("", "nodes", "" | "status") => self.reads || self.name == node || self.verb == "create",
+            ("", "pods", "") => self.reads || (self.verb == "delete" && self.is_pod_of(server, node)),
+            ("", "pods", "status") => writes && self.is_pod_of(server, node),
+            // Whether a new one is its own, admission sees.
+            ("", "nodes", "") => self.reads || self.verb == "create" || (writes && self.name == node),
+            ("", "nodes", "status") => writes && self.name == node,
             ("", "serviceaccounts", "token") => self.verb == "create",
             ("" | "events.k8s.io", "events", "") => matches!(self.verb, "create" | "patch" | "update"),
             ("coordination.k8s.io", "leases", "") => {
-                self.namespace == "kube-node-lease" && (self.verb == "create" || self.name == node)
+                let own = self.name == node && (writes || matches!(self.verb, "get" | "delete"));
+                self.namespace == "kube-node-lease" && (self.verb == "create" || own)
             }
             (
                 "",

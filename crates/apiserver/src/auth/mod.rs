@@ -10,7 +10,7 @@ use http::header::AUTHORIZATION;
 use http::request::Parts;
 use podlab_api::error::ApiError;
 
-pub(crate) use authorize::{Action, authorize, may};
+pub(crate) use authorize::{Action, authorize, may, node_of};
 
 use crate::http::Peer;
 use crate::server::Server;

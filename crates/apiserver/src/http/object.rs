@@ -98,6 +98,7 @@ pub(crate) fn write_error(resource: &Resource, name: &str, error: WriteError) ->
         }
         WriteError::NotFound => not_found(resource, name),
         WriteError::Conflict { .. } => conflict(resource, name, ApiError::MODIFIED),
+        WriteError::TooLarge => ApiError::TooLarge(error.to_string()),
         WriteError::Unwritable(_) => ApiError::Internal(error.to_string()),
         WriteError::Closed => ApiError::Unavailable("the server is shutting down".into()),
     }

@@ -22,6 +22,9 @@ use crate::server::Body;
 const GZIP_FROM: usize = 128 * 1024;
 /// Warnings told at most; the rest would only make the head of the answer too long for its reader.
 const WARNINGS: usize = 50;
+/// Characters of all warnings; when they are more, each is cut.
+const WARNING_CHARACTERS: usize = 4096;
+const WARNING_CUT: usize = 256;
 
 /// What of a request decides how its answer is written, errors included.
 #[derive(Clone, Copy, Debug)]
@@ -175,16 +178,24 @@ pub(crate) fn plain_status(call: &super::Call, code: StatusCode, message: &str) 
     value(&Shape::of(&call.parts), Encoding::Json, code, &status)
 }
 
-/// Adds what the client should tell its user.
+/// Adds what the client should tell its user. Warnings that are long together are cut, each and all
+/// (k8s.io/apiserver/pkg/endpoints/filters/warning.go).
 pub(crate) fn warn(response: &mut Response<Body>, warnings: &[String]) {
+    let total: usize = warnings.iter().map(|warning| warning.chars().count()).sum();
+    let longest = if total > WARNING_CHARACTERS { WARNING_CUT } else { WARNING_CHARACTERS };
+    let mut written = 0;
     for warning in warnings.iter().take(WARNINGS) {
+        if written >= WARNING_CHARACTERS {
+            return;
+        }
         // A quoted string: quotes and backslashes are escaped, what cannot stand in a header is left out.
-        let mut quoted = String::with_capacity(warning.len() + 8);
-        for character in warning.chars().filter(|character| !character.is_control()) {
+        let mut quoted = String::new();
+        for character in warning.chars().take(longest).filter(|character| !character.is_control()) {
             if matches!(character, '"' | '\\') {
                 quoted.push('\\');
             }
             quoted.push(character);
+            written += 1;
         }
         if let Ok(value) = HeaderValue::from_bytes(format!("299 - \"{quoted}\"").as_bytes()) {
             response.headers_mut().append(WARNING, value);
@@ -229,6 +240,10 @@ mod tests {
         let mut response = text(StatusCode::OK, "");
         warn(&mut response, &vec!["x".into(); 1000]);
         assert_eq!(response.headers().get_all(WARNING).iter().count(), WARNINGS);
+        let mut response = text(StatusCode::OK, "");
+        warn(&mut response, &vec!["x".repeat(1 << 20); 50]);
+        let lengths: Vec<usize> = response.headers().get_all(WARNING).iter().map(HeaderValue::len).collect();
+        assert_eq!(lengths, [WARNING_CUT + "299 - \"\"".len(); WARNING_CHARACTERS / WARNING_CUT]);
     }
 
     #[test]

@@ -32,6 +32,9 @@ const QUEUE: usize = 1024;
 /// The revision of an empty store; the first write gets the next one, as with etcd.
 const FIRST_REVISION: u64 = 1;
 
+/// Bytes of one object at most: etcd's default for a request. Patches could otherwise make an object grow without end.
+pub(crate) const LARGEST_OBJECT: usize = 3 * 512 * 1024;
+
 /// Why a write was refused or did not happen.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WriteError {
@@ -42,6 +45,8 @@ pub enum WriteError {
     /// Somebody else wrote in between; carries the revision that is there now.
     #[error("the object has changed: it is at revision {current}")]
     Conflict { current: u64 },
+    #[error("the object is too large: limit is {LARGEST_OBJECT}")]
+    TooLarge,
     /// The file could not be written (a full disk, say). Nothing has changed.
     #[error("the store cannot be written: {0}")]
     Unwritable(String),
@@ -227,6 +232,9 @@ impl Store {
     }
 
     async fn write(&self, operation: Operation) -> Result<Arc<Object>, WriteError> {
+        if operation.draft().is_some_and(|draft| draft.bytes() > LARGEST_OBJECT) {
+            return Err(WriteError::TooLarge);
+        }
         match &self.path {
             WritePath::Direct(writer) => writer.lock().unwrap_or_else(PoisonError::into_inner).write_one(operation),
             WritePath::Thread(sender, _) => {

@@ -71,11 +71,16 @@ impl Draft {
         Self { head, tail }
     }
 
+    /// How large the object will be, but for the digits of its revision.
+    pub(super) fn bytes(&self) -> usize {
+        self.head.len() + self.tail.len()
+    }
+
     /// The object at a revision.
     pub fn at(&self, revision: u64) -> Object {
         let digits = revision.to_string();
         let bytes = [self.head.as_slice(), digits.as_bytes(), self.tail.as_slice()].concat();
-        // An object is at most a few MiB: requests are limited long before this could overflow.
+        // The store takes none so large that this could overflow.
         Object::from_parts(revision, u32::try_from(self.head.len()).unwrap_or(0), bytes)
     }
 }

@@ -110,6 +110,14 @@ impl Writer {
 }
 
 impl Operation {
+    /// What it would store.
+    pub(super) fn draft(&self) -> Option<&Draft> {
+        match self {
+            Self::Create { draft, .. } | Self::Update { draft, .. } => Some(draft),
+            Self::Delete { draft, .. } => draft.as_ref(),
+        }
+    }
+
     fn key(&self) -> &Key {
         match self {
             Self::Create { key, .. } | Self::Update { key, .. } | Self::Delete { key, .. } => key,

@@ -6,9 +6,12 @@ use podlab_api::error::{ApiError, FieldError, FieldPath};
 use serde_json::Value;
 
 use super::answer;
-use crate::auth::token::{self, ISSUER, Kubernetes, Reference};
+use crate::auth::{
+    self,
+    token::{self, ISSUER, Kubernetes, Reference},
+};
 use crate::http::body::kind_of;
-use crate::http::object::{conflict, stamp, text};
+use crate::http::object::{conflict, forbidden, stamp, text};
 use crate::http::{Answer, Call, Target, read};
 use crate::store::{GroupResource, Key};
 
@@ -42,6 +45,7 @@ pub(super) async fn create(call: &mut Call, target: &Target) -> Answer {
         audiences.push(ISSUER.to_owned());
     }
     let (pod, node) = bound_to(call, target, &request["spec"]["boundObjectRef"])?;
+    check_node(call, target, pod.as_ref())?;
     let serviceaccount = Reference { name: target.name().to_owned(), uid: text(&account, "uid").to_owned() };
     let kubernetes = Kubernetes { namespace: target.namespace().to_owned(), node, pod, serviceaccount };
     let claims = token::claims(audiences.clone(), seconds, kubernetes);
@@ -56,6 +60,19 @@ pub(super) async fn create(call: &mut Call, target: &Target) -> Answer {
     request["spec"]["expirationSeconds"] = seconds.into();
     request["status"] = serde_json::json!({"token": signed, "expirationTimestamp": expires});
     answer(call, StatusCode::CREATED, &request)
+}
+
+/// A kubelet gets tokens for the Pods it runs, and no others
+/// (k8s.io/kubernetes/plugin/pkg/admission/noderestriction/admission.go).
+fn check_node(call: &Call, target: &Target, pod: Option<&Reference>) -> Result<(), ApiError> {
+    let Some(node) = auth::node_of(&call.identity) else { return Ok(()) };
+    let refused = |message: &str| forbidden(target.resource, target.name(), message);
+    let pod = pod.ok_or_else(|| refused("node requested token not bound to a pod"))?;
+    let found = call.server.store().get(&Key::new(PODS, target.namespace(), &pod.name));
+    if found.is_none_or(|pod| pod.value()["spec"]["nodeName"] != *node) {
+        return Err(refused("node requested token bound to a pod scheduled on a different node"));
+    }
+    Ok(())
 }
 
 /// The Pod that a token is bound to: with its end, the token's ends.

@@ -289,6 +289,32 @@ mod tests {
         assert_eq!(frame(&mut client, &mut decoder).await, Frame::Ping { id: 9 });
     }
 
+    /// What is written to a client that never reads stays with the writer, but for a few frames.
+    #[tokio::test]
+    async fn a_client_that_never_reads_holds_its_writer_up() {
+        let (server, mut client) = tokio::io::duplex(1024);
+        let mut session = Session::start(server, &TaskTracker::new());
+        client.write_all(&Client::new().open(1, &[], false)).await.unwrap();
+        let mut stream = session.accept().await.unwrap();
+        let mut written = 0;
+        let flood = async {
+            while stream.writer.write(&[b'x'; PIECE]).await.is_ok() {
+                written += PIECE;
+            }
+        };
+        // All else that could go on has had many turns.
+        let turns = async {
+            for _ in 0..10_000 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            () = flood => panic!("the connection has ended"),
+            () = turns => {}
+        }
+        assert!((PIECE..=(OUTGOING + 2) * PIECE).contains(&written), "{written}");
+    }
+
     #[tokio::test]
     async fn a_broken_client_ends_the_session() {
         for bytes in [vec![0xff; 64], Client::new().open(2, &[], false)] {
