@@ -316,6 +316,28 @@ async fn a_sidecar_is_there_before_and_after() {
     );
 }
 
+/// Another image is another container, even of a Pod whose containers are never started again.
+#[tokio::test]
+async fn another_image_replaces_the_container() {
+    let cluster = Cluster::start().await;
+    cluster.node.store("web:1", Program::default());
+    cluster.node.store("web:2", Program::default());
+    let spec = |image: &str| json!({"restartPolicy": "Never", "containers": [{"name": "web", "image": image}]});
+    cluster.create("web", spec("web:1")).await;
+    cluster.until_status("web", "Running").await;
+    cluster.change_image("web", "web:2").await;
+    let pod = cluster.until("web", |pod| first(pod).restart_count == 1 && column(pod) == "Running").await;
+    assert_eq!(first(&pod).image, "docker.io/library/web:2");
+    assert!(first(&pod).last_state.is_some_and(|last| last.terminated.is_some()));
+    cluster.until_event("web", "Started", 2).await;
+    let told = cluster.told("web");
+    assert!(
+        told.contains(&"Normal Killing Container web definition changed, will be restarted".to_owned()),
+        "{told:?}"
+    );
+    assert!(!told.iter().any(|event| event.contains("BackOff")), "{told:?}");
+}
+
 /// golden 211, 463: three failures in a row, and the container is started anew; the Pod stays where it is.
 #[tokio::test]
 async fn liveness_restarts_and_readiness_does_not() {

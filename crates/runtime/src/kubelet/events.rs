@@ -89,6 +89,7 @@ pub(super) fn killing(container: &str, reason: StopReason) -> Event {
         StopReason::Liveness => format!("Container {container} failed liveness probe, will be restarted"),
         StopReason::Startup => format!("Container {container} failed startup probe, will be restarted"),
         StopReason::PostStart => "FailedPostStartHook".to_owned(),
+        StopReason::Changed => format!("Container {container} definition changed, will be restarted"),
     };
     normal("Killing", message)
 }

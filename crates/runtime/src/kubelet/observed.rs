@@ -17,6 +17,7 @@ use crate::probes::{Kind, Prober, Timing};
 mod progress;
 
 pub use progress::Done;
+pub(super) use progress::full_name;
 
 /// Everything the kubelet knows of a Pod.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -97,6 +98,8 @@ pub struct Run {
     pub reason: Option<&'static str>,
     /// It belongs to namespaces that are gone: for init containers, it does not count.
     pub stale: bool,
+    /// It had to end because the spec has another image now: the next run is a new container, whatever the policy says.
+    pub replaced: bool,
 }
 
 impl Run {
@@ -275,6 +278,7 @@ fn restore_container(pod: &Pod, state: Option<&PodState>, member: &members::Memb
             exit: found.exit.clone(),
             reason: None,
             stale: !alive,
+            replaced: false,
         };
         runs.insert(found.attempt, run);
     }
@@ -324,7 +328,10 @@ fn told_runs(pod: &Pod, told: &ContainerStatus) -> BTreeMap<u32, Run> {
             .into_iter()
             .find(|attempt| backend::container_id(&uid, &told.name, *attempt) == id)?;
         let (image, image_id) = (told.image.clone(), told.image_id.clone());
-        Some((attempt, Run { id, attempt, image, image_id, started_at, exit, reason: None, stale: false }))
+        Some((
+            attempt,
+            Run { id, attempt, image, image_id, started_at, exit, reason: None, stale: false, replaced: false },
+        ))
     };
     let ended = |ended: Option<&ContainerStateTerminated>| {
         let ended = ended?;

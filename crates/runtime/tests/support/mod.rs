@@ -142,6 +142,13 @@ impl Cluster {
         assert!(tokio::time::timeout(PATIENCE, gone).await.is_ok(), "{name} is still there");
     }
 
+    /// Changes the image of a Pod's first container.
+    pub async fn change_image(&self, name: &str, image: &str) {
+        let mut pod: Pod = self.client.get("default", name).await.expect("there");
+        pod.spec.as_mut().expect("a spec").containers[0].image = Some(image.to_owned());
+        self.client.replace(&pod).await.expect("accepted");
+    }
+
     pub async fn delete(&self, name: &str, grace: Option<i64>) {
         let options = DeleteOptions { grace_period_seconds: grace, ..DeleteOptions::default() };
         self.client.delete::<Pod>("default", name, &options).await.expect("accepted");

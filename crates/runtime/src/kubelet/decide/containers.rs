@@ -41,6 +41,9 @@ pub(super) fn decide(plan: &mut Plan<'_>) -> ControlFlow<()> {
 #[must_use]
 pub fn restarts(policy: &str, role: Role, record: &ContainerRecord) -> bool {
     let Some(run) = &record.run else { return true };
+    if run.replaced && role != Role::Ephemeral {
+        return true;
+    }
     let failed = run.exit.as_ref().is_some_and(|exit| exit.code != 0);
     match role {
         Role::Sidecar => true,
@@ -85,6 +88,9 @@ fn is_about_image(action: &Action, name: &str) -> bool {
 /// The earliest time of the next start: the end of the back-off after a run, or the next look at a configuration that
 /// could not be met.
 fn not_before(record: &ContainerRecord) -> Option<Timestamp> {
+    if record.run.as_ref().is_some_and(|run| run.replaced) {
+        return None;
+    }
     match &record.waiting {
         Some(waiting) if waiting.reason.starts_with("CreateContainer") => Some(later(waiting.told, RESYNC)),
         _ => record.exit().and_then(|exit| record.back_off.until(exit.finished_at)),

@@ -21,6 +21,7 @@ pub mod hooks;
 pub mod images;
 pub mod init;
 pub mod probes;
+pub mod replacement;
 pub mod sandbox;
 pub mod termination;
 pub mod volumes;
@@ -107,6 +108,8 @@ pub enum StopReason {
     Liveness,
     Startup,
     PostStart,
+    /// The spec has another image now.
+    Changed,
 }
 
 /// Why a Pod is on its way out.
@@ -154,6 +157,7 @@ fn stages(plan: &mut Plan<'_>) -> ControlFlow<()> {
     volumes::decide(plan)?;
     sandbox::decide(plan)?;
     hooks::decide(plan);
+    replacement::decide(plan);
     probes::decide(plan);
     init::decide(plan)?;
     containers::decide(plan)

@@ -7,6 +7,7 @@ use super::{ContainerRecord, Hook, ImageRecord, Observed, Run, Sandbox, Stop, Wa
 use crate::backend::{Exit, Image, PodState, ProbeOutcome};
 use crate::kubelet::decide::{Action, Ending, StopReason};
 use crate::kubelet::events::{self, Told};
+use crate::kubelet::restart::BackOff;
 use crate::kubelet::{decide, members, restart};
 use crate::probes::Kind;
 
@@ -54,7 +55,9 @@ impl Observed {
             Action::Start { container, attempt } => {
                 let record = self.containers.entry(container.clone()).or_default();
                 record.starting = Some((*attempt, now));
-                if let Some(since) = record.exit().map(|exit| exit.finished_at) {
+                if record.run.as_ref().is_some_and(|run| run.replaced) {
+                    record.back_off = BackOff::default();
+                } else if let Some(since) = record.exit().map(|exit| exit.finished_at) {
                     record.back_off.step(since, now);
                 }
                 Vec::new()
@@ -309,7 +312,17 @@ impl Observed {
             ImageRecord::Ready(image) => (full_name(member.spec.image.as_deref()), image.repo_digest.clone()),
             _ => (full_name(member.spec.image.as_deref()), String::new()),
         };
-        let run = Run { id, attempt, image, image_id, started_at: begun, exit: None, reason: None, stale: false };
+        let run = Run {
+            id,
+            attempt,
+            image,
+            image_id,
+            started_at: begun,
+            exit: None,
+            reason: None,
+            stale: false,
+            replaced: false,
+        };
         match done {
             Done::NotStarted(reason @ "RunContainerError", message) => {
                 // A container was made, but its program was not: it counts as a run that ended at once.
@@ -372,8 +385,10 @@ impl Observed {
 impl ContainerRecord {
     /// The newest run has ended.
     fn ended(&mut self, exit: Exit) {
+        let replaced = self.is_stopping_for(StopReason::Changed);
         if let Some(run) = self.run.as_mut().filter(|run| run.exit.is_none()) {
             run.exit = Some(exit);
+            run.replaced = replaced;
         }
         self.probes.clear();
         self.post_start = Hook::None;
@@ -404,7 +419,7 @@ impl ContainerRecord {
 }
 
 /// The full name of an image: `docker.io/library/busybox:1.35`.
-fn full_name(reference: Option<&str>) -> String {
+pub(in crate::kubelet) fn full_name(reference: Option<&str>) -> String {
     let reference = reference.unwrap_or_default();
     reference.parse::<podlab_images::Reference>().map_or_else(|_| reference.to_owned(), |full| full.to_string())
 }
