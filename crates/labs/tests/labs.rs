@@ -65,6 +65,11 @@ fn kuard() {
     lab("kuard");
 }
 
+#[test]
+fn manifest() {
+    lab("manifest");
+}
+
 /// A lab without its test would be one that nobody ran.
 #[test]
 fn every_lab_has_a_test() {

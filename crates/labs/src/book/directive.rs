@@ -155,12 +155,14 @@ fn shown(file: &Path) -> String {
 fn exercise(exercise: &Exercise) -> Result<String, DirectiveError> {
     let task = yaml::read(&exercise.folder.join("task.md"))?;
     let starter = yaml::read(&exercise.starter)?;
-    let setup = match &exercise.setup {
-        Some(file) => {
-            format!("What is there already, `{}`:\n\n```yaml\n{}\n```\n\n", shown(file), yaml::read(file)?.trim_end())
-        }
-        None => String::new(),
-    };
+    let mut given = String::new();
+    for file in exercise.setup.iter().chain(&exercise.files) {
+        let text = yaml::read(file)?;
+        given.push_str(&format!("`{}`:\n\n```yaml\n{}\n```\n\n", shown(file), text.trim_end()));
+    }
+    if exercise.setup.is_some() {
+        given.insert_str(0, "What is there already, ");
+    }
     let begin = if exercise.kind.asks_for_facts() { "and fill it in" } else { "and change it" };
     let points = exercise.points();
     let checks: String =
@@ -171,7 +173,7 @@ fn exercise(exercise: &Exercise) -> Result<String, DirectiveError> {
     Ok(format!(
         "\n<section class=\"exercise\" id=\"exercise-{name}\">\n\n### Exercise: {title}\n\n\
          *{minutes} minutes, {points} points.*\n\n{task}\n\n\
-         {setup}Save this as `{answer}`, {begin}:\n\n```yaml\n{starter}\n```\n\n\
+         {given}Save this as `{answer}`, {begin}:\n\n```yaml\n{starter}\n```\n\n\
          What is checked:\n\n{checks}\n\
          ```console\n$ podlab check {name} {answer}\n```\n\n{hints}</section>\n\n",
         name = exercise.name,

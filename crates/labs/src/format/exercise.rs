@@ -40,6 +40,7 @@
 //!
 //! ```yaml
 //! setup: setup.yaml                    # applied before the answer; the learner sees it
+//! files: [one.yaml, two.yaml]          # what the commands find in their folder beside the answer; the learner sees them
 //! sees: [service, endpoints]           # kinds that expressions see beside Pods and Events, as `services`, `endpoints`
 //! checks:
 //!   - name: survives
@@ -51,7 +52,8 @@
 //! ```
 //!
 //! A check observes one thing: `accepted: true`, `until`, `http` or `run`. `accepted` means that kubectl could apply the
-//! file; of facts, that there is one for every key of the starter.
+//! file; of facts, that there is one for every key of the starter. A `run` is judged by `exit` and `says`, or by an
+//! `until` of its own, such as `(run.exit == 0) == (answer.first == 'accepted')`.
 //!
 //! Expressions see
 //!
@@ -94,6 +96,8 @@ pub struct Exercise {
     pub starter: PathBuf,
     /// What is there before the answer: a manifest of the exercise's own.
     pub setup: Option<PathBuf>,
+    /// What else lies in the folder of its commands.
+    pub files: Vec<PathBuf>,
     /// The kinds that expressions see beside Pods and Events.
     pub sees: Vec<api::Kind>,
     /// Answers that pass.
@@ -210,6 +214,8 @@ pub struct Run {
     pub says: Option<String>,
     /// The status it must end with.
     pub exit: i32,
+    /// What must hold of it; then status and text are not looked at.
+    pub until: Option<Expression>,
 }
 
 /// A GET to a Pod, sent through the API server.
@@ -261,6 +267,8 @@ struct RawExercise {
     answer: String,
     starter: Spanned<String>,
     setup: Option<Spanned<String>>,
+    #[serde(default)]
+    files: Vec<Spanned<String>>,
     #[serde(default)]
     sees: Vec<api::Kind>,
     solutions: Vec<Spanned<String>>,
@@ -395,6 +403,9 @@ fn decode(name: &str, lab: &str, folder: &Path, path: &Path, text: &str) -> Resu
         wrong.push(WrongAnswer { file: file(&answer.value.file, at)?, diagnosis: answer.value.diagnosis });
     }
 
+    let files = |files: &[Spanned<String>]| {
+        files.iter().map(|found| file(&found.value, found.referenced)).collect::<Result<Vec<PathBuf>, FileError>>()
+    };
     Ok(Exercise {
         name: name.to_owned(),
         lab: lab.to_owned(),
@@ -406,11 +417,8 @@ fn decode(name: &str, lab: &str, folder: &Path, path: &Path, text: &str) -> Resu
         starter: file(&raw.starter.value, raw.starter.referenced)?,
         setup: raw.setup.map(|setup| file(&setup.value, setup.referenced)).transpose()?,
         sees: raw.sees,
-        solutions: raw
-            .solutions
-            .iter()
-            .map(|solution| file(&solution.value, solution.referenced))
-            .collect::<Result<_, _>>()?,
+        files: files(&raw.files)?,
+        solutions: files(&raw.solutions)?,
         wrong,
         section: raw.section,
         hints: raw.hints,
@@ -431,8 +439,11 @@ fn check_of(raw: RawCheck) -> Result<Check, String> {
         (false, Some(condition), None, None) => Observe::Until(condition),
         (false, None, Some(http), None) if http.path.starts_with('/') => Observe::Http(http),
         (false, None, Some(_), None) => return Err("the path of `http` begins with a slash".to_owned()),
-        (false, None, None, Some(command)) => {
-            Observe::Run(Run { command, says: raw.says, exit: raw.exit.unwrap_or(0) })
+        (false, until, None, Some(command)) => {
+            if until.is_some() && (raw.says.is_some() || raw.exit.is_some()) {
+                return Err("a command is judged by `until`, or by `says` and `exit`".to_owned());
+            }
+            Observe::Run(Run { command, says: raw.says, exit: raw.exit.unwrap_or(0), until })
         }
         _ => return Err("a check has one of `accepted: true`, `until`, `http` and `run`".to_owned()),
     };

@@ -87,3 +87,26 @@ fn moment(event: &Event) -> String {
     let name = event.metadata.name.as_deref().unwrap_or_default();
     name.rsplit_once('.').map_or_else(String::new, |(_, moment)| moment.to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(second: u8, kind: &str, reason: &str, count: i32) -> Event {
+        serde_json::from_value(json!({
+            "metadata": {"name": format!("kuard.{second}")}, "involvedObject": {}, "type": kind, "reason": reason,
+            "message": "text\n", "count": count, "lastTimestamp": format!("2026-11-21T10:00:{second:02}Z"),
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn events_are_told_with_the_time_since_the_first_and_their_count() {
+        let events = vec![event(1, "Normal", "Scheduled", 1), event(4, "Warning", "BackOff", 3)];
+        let pending = Seen { events, ..Seen::default() };
+        assert_eq!(pending.lines(), ["+0s  Normal  Scheduled  text", "+3s  Warning  BackOff (x3)  text"]);
+        let ready = json!({"status": {"conditions": [{"type": "Ready", "status": "True"}]}});
+        let well = Seen { pods: vec![serde_json::from_value(ready).unwrap()], ..pending };
+        assert_eq!(well.lines(), ["+3s  Warning  BackOff (x3)  text"]);
+    }
+}

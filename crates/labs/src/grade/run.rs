@@ -1,7 +1,7 @@
 //! Makes the checks of an exercise.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use podlab_client::{Client, Error};
 use serde_json::Value;
@@ -144,9 +144,14 @@ impl Grading<'_> {
     /// Applies the setup, and the answer when it is a manifest, with the learner's tool, so that a refusal reads as it
     /// does in their terminal. The second value is that refusal.
     async fn prepare(&mut self) -> Result<(Commands, Result<(), String>), String> {
-        let mut files = vec![(self.exercise.answer.as_str(), self.answer)];
-        let setup = self.exercise.setup.as_deref().map(yaml::read).transpose().map_err(|error| error.to_string())?;
-        files.extend(setup.as_deref().map(|setup| (SETUP, setup)));
+        let read = |file: &PathBuf| yaml::read(file).map_err(|error| error.to_string());
+        let setup = self.exercise.setup.as_ref().map(read).transpose()?;
+        let mut files = vec![(self.exercise.answer.clone(), self.answer.to_owned())];
+        for file in &self.exercise.files {
+            let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            files.push((name, read(file)?));
+        }
+        files.extend(setup.iter().map(|setup| (SETUP.to_owned(), setup.clone())));
         let commands = Commands::new(self.cluster, self.namespace, &files).map_err(|error| error.to_string())?;
         if setup.is_some() {
             let applied = commands.apply(SETUP).await?;
@@ -247,15 +252,20 @@ impl Grading<'_> {
         before: Value,
     ) -> Result<(), NotPassed> {
         let seen = self.look().await?;
+        let satisfied = |seen: &Seen, ran: &Ran| match &wanted.until {
+            Some(condition) => condition.holds(&self.variables(seen, &before, None, Some(ran))),
+            None => ran.exit == wanted.exit && wanted.says.as_ref().is_none_or(|text| ran.out.contains(text)),
+        };
         let recognised = |ran: &Ran| {
             let variables = self.variables(&seen, &before, None, Some(ran));
             self.exercise.diagnoses_of(check).any(|diagnosis| diagnosis.when.holds(&variables))
         };
-        let ran = commands.observe(wanted, with, check.within, recognised).await?;
-        if ran.satisfies(wanted) {
+        let enough = |ran: &Ran| satisfied(&seen, ran) || recognised(ran);
+        let ran = commands.observe(&wanted.command, with, check.within, enough).await?;
+        let seen = self.look().await?;
+        if satisfied(&seen, &ran) {
             return Ok(());
         }
-        let seen = self.look().await?;
         let observed = match &check.observed {
             Some(_) => observed(check, &seen, &self.variables(&seen, &before, None, Some(&ran))),
             None => ran.words(),
@@ -273,11 +283,16 @@ impl Grading<'_> {
             diagnosis: diagnosis.map(|diagnosis| (diagnosis.name.clone(), diagnosis.says.trim().to_owned())),
             expected: check.expected.trim().to_owned(),
             observed: failure.observed.clone(),
-            evidence: evidence(check, &variables).into_iter().chain(failure.seen.lines()).collect(),
+            evidence: evidence(check, &variables).into_iter().chain(self.events(seen)).collect(),
             location: at.and_then(|at| self.location(at)),
             next: diagnosis.map_or(&check.r#try, |diagnosis| &diagnosis.r#try).trim().to_owned(),
             section: self.exercise.section.clone(),
         }
+    }
+
+    /// The events as they would read in the learner's own namespace.
+    fn events(&self, seen: &Seen) -> impl Iterator<Item = String> {
+        seen.lines().into_iter().map(|line| line.replace(self.namespace, "default"))
     }
 
     /// The line of the learner's file that `at` leads to.
