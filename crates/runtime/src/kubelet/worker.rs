@@ -21,6 +21,7 @@ use super::events::Told;
 use super::observed::{Done, Observed};
 use super::run::Table;
 use super::status::conditions::OWN;
+use super::status::hold;
 use super::{restart, status};
 use crate::backend::{Backend, Event, PodState};
 use crate::clock::Clock;
@@ -297,6 +298,10 @@ impl<B: Backend, C: Clock> Worker<B, C> {
         let status = self.status(now);
         self.table.publish(&self.pod, &status);
         if self.writing || self.observed.forgotten || self.told.as_ref() == Some(&status) {
+            return None;
+        }
+        // The start that it waits for ends, and then this is looked at again.
+        if hold::waits(&self.pod, &self.observed, self.told.as_ref(), &status) {
             return None;
         }
         if let Some(retry_at) = self.write_retry.filter(|retry_at| *retry_at > now) {

@@ -5,6 +5,7 @@
 
 pub(super) mod conditions;
 mod containers;
+pub(super) mod hold;
 mod phase;
 
 use jiff::Timestamp;
