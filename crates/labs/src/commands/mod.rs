@@ -5,11 +5,13 @@
 use std::io::Write;
 use std::path::Path;
 
-use anyhow::Context;
+use k8s_openapi::api::core::v1::Namespace;
+use podlab_client::Client;
 
 pub use self::book::{book_build, book_preprocess, book_router, book_serve};
 pub use self::lab::{lab_list, lab_run, lab_verify};
 use crate::format::Library;
+use crate::runner::RunError;
 use crate::{Cluster, Workbook, grade, yaml};
 
 mod book;
@@ -59,15 +61,26 @@ pub async fn check(
     let library = Library::load(&workbook.labs())?;
     let exercise = library.exercise(exercise)?;
     let file = file.unwrap_or_else(|| Path::new(&exercise.answer));
-    let answer = yaml::read(file)
-        .with_context(|| format!("begin with the starter: cp {} {}", exercise.starter.display(), exercise.answer))?;
+    let answer = yaml::read(file).map_err(|error| {
+        anyhow::anyhow!("{error}\nbegin with the starter: cp {} {}", exercise.starter.display(), exercise.answer)
+    })?;
     writeln!(out, "{}: checking {} …", exercise.title, file.display())?;
     out.flush()?;
+    if let Err(error) = answers(cluster).await {
+        // Once, and not for each check.
+        writeln!(out, "could not check: {}", RunError::Api(error))?;
+        return Ok(Outcome::CouldNotCheck);
+    }
     let grade = grade::grade(exercise, file, &answer, cluster).await;
     let mut text = Vec::new();
     grade::report(&grade, options.colour, &mut text)?;
     out.write_all(&text)?;
     Ok(grade.outcome())
+}
+
+/// Whether the cluster can be asked for anything at all.
+async fn answers(cluster: &Cluster) -> Result<(), podlab_client::Error> {
+    Client::from_kubeconfig(&cluster.kubeconfig)?.get::<Namespace>(None, "default").await.map(drop)
 }
 
 /// Resolves at Ctrl-C, or when we are asked to end: whoever waits for it then undoes what was done.

@@ -2,10 +2,12 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests: what fails here fails the test")]
 
 mod bad_input;
+mod book;
 mod clients;
 mod doctor;
 mod help;
 mod images;
+mod lab;
 mod life;
 mod plug;
 mod rootless;
