@@ -12,6 +12,10 @@ start *ARGS:
 test *ARGS:
     cargo test {{ARGS}}
 
+# The tests that need the kernel on every layout of cgroups, in a virtual machine: `just test-cgroup2 v2`
+test-cgroup2 *LAYOUTS:
+    .ci/cgroup-layouts {{LAYOUTS}}
+
 # Run a lab: `just lab kuard`, `just lab kuard --auto`
 lab NAME *ARGS:
     cargo run -- lab run {{NAME}} {{ARGS}}

@@ -43,6 +43,12 @@ impl Tree {
     }
 }
 
+/// Where the processes of a delegated version 2 cgroup go, so that it can hand controllers down.
+const ASIDE: &str = "podlab-machine";
+
+/// A process may fork while it is being moved: so often are the processes looked through.
+const ROUNDS: usize = 16;
+
 /// A mounted hierarchy, and where in it this process is.
 #[derive(Debug, PartialEq, Eq)]
 struct CgroupMount {
@@ -84,6 +90,8 @@ fn mounts(mountinfo: &str, own: &str) -> Vec<CgroupMount> {
         };
         let path = own_path(own, version, &controllers).unwrap_or("/");
         let below = Path::new(path).strip_prefix(root).unwrap_or(Path::new(""));
+        // Moved aside by an earlier cluster in the same place: see `enable`.
+        let below = if below.ends_with(ASIDE) { below.parent().unwrap_or(below) } else { below };
         let own = point.join(below);
         found.push(CgroupMount { version, name, controllers, point, own });
     }
@@ -138,27 +146,27 @@ fn available(place: &Path) -> Vec<Controller> {
 /// Hands the controllers of a version 2 cgroup down to its children.
 ///
 /// That is refused while the cgroup has processes of its own (except the root). In a delegated cgroup those are we,
-/// so they move to a child of it first.
+/// so they move to a child of it first. (They stay there when the cluster is gone: the caller's shell is one of them.)
 fn enable(place: &Path, controllers: &[Controller]) -> Result<(), String> {
     let file = place.join("cgroup.subtree_control");
     let wanted: Vec<_> = controllers.iter().map(|controller| format!("+{}", files::name(*controller))).collect();
     if wanted.is_empty() {
         return Ok(());
     }
-    let enable = || std::fs::write(&file, wanted.join(" "));
     let refused = |error: std::io::Error| format!("write {}: {error}", file.display());
-    match enable() {
-        Err(error) if Errno::from_io_error(&error) == Some(Errno::BUSY) => {
-            let leaf = place.join("podlab-machine");
-            let _ = std::fs::create_dir(&leaf);
-            for pid in super::processes_of(place) {
-                // A process may have ended since it was listed.
-                let _ = std::fs::write(leaf.join("cgroup.procs"), pid.as_raw_nonzero().to_string());
-            }
-            enable().map_err(refused)
+    let aside = place.join(ASIDE);
+    for _ in 0..ROUNDS {
+        match std::fs::write(&file, wanted.join(" ")) {
+            Err(error) if Errno::from_io_error(&error) == Some(Errno::BUSY) => {}
+            other => return other.map_err(refused),
         }
-        other => other.map_err(refused),
+        let _ = std::fs::create_dir(&aside);
+        for pid in super::processes_of(place) {
+            // A process may have ended since it was listed.
+            let _ = std::fs::write(aside.join("cgroup.procs"), pid.as_raw_nonzero().to_string());
+        }
     }
+    Err(refused(Errno::BUSY.into()))
 }
 
 #[cfg(test)]
@@ -198,6 +206,12 @@ malformed line
         let container = "33 32 0:29 /docker/abc /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n";
         let found = mounts(container, "4:memory:/docker/abc/inner\n");
         assert_eq!(found[0].own, Path::new("/sys/fs/cgroup/memory/inner"));
+    }
+
+    #[test]
+    fn who_was_moved_aside_looks_where_they_were() {
+        let found = mounts(V2, "0::/user.slice/delegated.scope/podlab-machine\n");
+        assert_eq!(found[0].own, Path::new("/sys/fs/cgroup/user.slice/delegated.scope"));
     }
 
     #[test]

@@ -122,6 +122,12 @@ impl Cgroup {
         self.directories.iter().try_for_each(Directory::create)
     }
 
+    /// Makes the cgroup in one that exists, for a process that is to leave that one: while it has processes, a version 2
+    /// cgroup cannot hand controllers down. [`Cgroup::create`] of any other below it does so later, for all.
+    pub fn create_exit(&self) -> Result<(), Refusal> {
+        self.directories.iter().try_for_each(|directory| make(&directory.path))
+    }
+
     /// Sets limits. A limit whose controller is missing is left out; [`Tree::could_not`] has said so.
     pub fn set(&self, limits: &Limits) -> Result<(), Refusal> {
         self.directories.iter().try_for_each(|directory| {
@@ -231,10 +237,7 @@ impl Directory {
                 self.delegate(&current)?;
             }
             current.push(component);
-            match rustix::fs::mkdir(&current, Mode::from_raw_mode(0o755)) {
-                Ok(()) | Err(Errno::EXIST) => {}
-                refused => return refused.during("create cgroup", current.display()),
-            }
+            make(&current)?;
         }
         Ok(())
     }
@@ -265,6 +268,13 @@ impl Directory {
         let mut found = Vec::new();
         visit(&self.path, &mut found);
         found
+    }
+}
+
+fn make(path: &Path) -> Result<(), Refusal> {
+    match rustix::fs::mkdir(path, Mode::from_raw_mode(0o755)) {
+        Ok(()) | Err(Errno::EXIST) => Ok(()),
+        refused => refused.during("create cgroup", path.display()),
     }
 }
 

@@ -98,9 +98,9 @@ impl Init {
         let state = State(directory);
         cgroups.cgroup("").join()?;
         unshare(Namespaces::CONTROL_GROUP)?;
-        // A cgroup that hands controllers down (version 2) may not hold processes itself.
+        // The node's own cgroup will hand controllers down to those of its Pods, and so may not hold processes.
         let system = cgroups.cgroup("system");
-        system.create()?;
+        system.create_exit()?;
         system.join()?;
         rustix::system::sethostname(node.name.as_bytes()).during("set host name", &node.name)?;
 

@@ -64,6 +64,8 @@ pub(crate) fn mount_cgroups(
         }
         several => {
             let directories = Mount::new("tmpfs", &[("mode", "755"), ("size", "64k")], SAFE)?;
+            // Before Linux 6.15 nothing can be mounted on a mount that is in no place yet.
+            directories.attach(point.as_fd(), "/sys/fs/cgroup")?;
             for hierarchy in several {
                 let mount = mount_hierarchy(hierarchy, attributes)?;
                 let name = hierarchy.name.as_str();
@@ -78,7 +80,7 @@ pub(crate) fn mount_cgroups(
             if attributes.contains(MountAttrFlags::MOUNT_ATTR_RDONLY) {
                 directories.read_only()?;
             }
-            directories.attach(point.as_fd(), "/sys/fs/cgroup")
+            Ok(())
         }
     }
 }
