@@ -133,6 +133,11 @@ fn manifest() {
     exercises_of("manifest");
 }
 
+#[test]
+fn webserver() {
+    exercises_of("webserver");
+}
+
 /// A lab without its test would have exercises whose solutions nobody tried.
 #[test]
 fn the_exercises_of_every_lab_have_a_test() {

@@ -111,6 +111,11 @@ fn manifest() {
     lab("manifest");
 }
 
+#[test]
+fn webserver() {
+    lab("webserver");
+}
+
 /// A lab without its test would be one that nobody ran.
 #[test]
 fn every_lab_has_a_test() {

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{StatusCode, Uri};
 use axum::response::{Html, IntoResponse, Redirect, Response};
@@ -153,6 +154,17 @@ impl Probe {
         render(kuard, prefix_of(uri.path()), self.title, Liveness::Live, &content)
     }
 
+    /// The type of the body is not looked at, as in the original: `kubectl replace --raw` names none.
+    fn configure(&self, body: &[u8]) -> Response {
+        match serde_json::from_slice::<Configuration>(body) {
+            Ok(wanted) => {
+                self.record().fail_next = wanted.fail_next;
+                Json(self.status(now())).into_response()
+            }
+            Err(error) => (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
+        }
+    }
+
     fn submit(&self, uri: &Uri, configuration: &Configuration) -> Response {
         self.record().fail_next = configuration.fail_next;
         Redirect::to(uri.path()).into_response()
@@ -181,14 +193,12 @@ pub(super) async fn api_ready(State(kuard): Shared) -> Json<Status> {
     Json(kuard.ready.status(now()))
 }
 
-pub(super) async fn configure_live(State(kuard): Shared, Json(wanted): Json<Configuration>) -> Json<Status> {
-    kuard.live.record().fail_next = wanted.fail_next;
-    Json(kuard.live.status(now()))
+pub(super) async fn configure_live(State(kuard): Shared, body: Bytes) -> Response {
+    kuard.live.configure(&body)
 }
 
-pub(super) async fn configure_ready(State(kuard): Shared, Json(wanted): Json<Configuration>) -> Json<Status> {
-    kuard.ready.record().fail_next = wanted.fail_next;
-    Json(kuard.ready.status(now()))
+pub(super) async fn configure_ready(State(kuard): Shared, body: Bytes) -> Response {
+    kuard.ready.configure(&body)
 }
 
 pub(super) async fn show_live(State(kuard): Shared, uri: Uri) -> Html<String> {

@@ -42,7 +42,7 @@ fn parse(text: &str) -> Value {
 async fn a_probe_fails_as_often_as_it_is_told_and_remembers_who_asked() {
     let application = application();
     assert_eq!(get(&application, "/healthy").await, (StatusCode::OK, "ok".to_owned()));
-    call(&application, Method::PUT, "/healthy/api", "application/json", r#"{"failNext":2}"#).await;
+    call(&application, Method::PUT, "/healthy/api", "text/plain", r#"{"failNext":2}"#).await;
     assert_eq!(get(&application, "/healthy").await, (StatusCode::INTERNAL_SERVER_ERROR, "fail, 1 left".to_owned()));
     assert_eq!(get(&application, "/ready").await.0, StatusCode::OK, "readiness is a probe of its own");
     assert_eq!(get(&application, "/healthy").await.1, "fail, 0 left");

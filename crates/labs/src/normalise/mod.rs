@@ -44,14 +44,14 @@ pub const RULES: [Rule; 11] = [
     },
     Rule {
         name: "date",
-        why: "the same, as `kubectl describe` writes it",
-        pattern: r"\b(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d (?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) \d{4} \d\d:\d\d:\d\d (?:[+-]\d{4}|GMT)",
+        why: "the same, as `kubectl describe` and `date` write it",
+        pattern: r"\b(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)(?:, \d\d (?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) \d{4} \d\d:\d\d:\d\d (?:[+-]\d{4}|GMT)| (?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ \d]\d \d\d:\d\d:\d\d UTC \d{4})",
         replacement: "<date>",
     },
     Rule {
         name: "log-time",
         why: "when a program wrote a line of its log",
-        pattern: r"\b\d{4}/\d\d/\d\d \d\d:\d\d:\d\d\b",
+        pattern: r"\b(?:\d{4}/\d\d/\d\d \d\d:\d\d:\d\d\b|\d\d/(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)/\d{4}:\d\d:\d\d:\d\d \+0000)",
         replacement: "<log-time>",
     },
     Rule {
@@ -162,6 +162,8 @@ mod tests {
             ("uid: 39313a1d-b48a-42dd-8866-c95a31d835fd", "uid: <uid>"),
             (r#""startedAt": "2026-11-20T18:46:51Z","#, r#""startedAt": "<time>","#),
             ("Start Time:       Fri, 20 Nov 2026 18:46:53 +0000", "Start Time:       <date>"),
+            ("Sat Nov 21 14:28:23 UTC 2026", "<date>"),
+            ("- [21/Nov/2026:14:28:23 +0000] GET", "- [<log-time>] GET"),
             ("2026/11/20 18:46:53 Serving on HTTP on :8080", "<log-time> Serving on HTTP on :8080"),
             (r#"  resourceVersion: "373""#, r#"  resourceVersion: "<revision>""#),
             ("10.244.0.6 then 10.244.0.7 and 10.244.0.6", "<pod-ip> then <pod-ip-2> and <pod-ip>"),
