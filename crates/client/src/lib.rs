@@ -39,6 +39,6 @@ pub use client::{Body, Client, MAX_ANSWER};
 pub use error::{Error, Request as RequestLine};
 pub use params::{DeleteOptions, ListOptions, Patch, Propagation};
 pub use path::Path;
-pub use transport::BoxError;
+pub use transport::{BoxError, unchecked_tls};
 pub use typed::{Object, ObjectList};
 pub use watch::{Watch, WatchEvent};

@@ -14,6 +14,7 @@ use crate::client::{Body, boxed};
 use crate::kubeconfig::Endpoint;
 
 pub(crate) use tls::configuration;
+pub use tls::unchecked as unchecked_tls;
 
 /// Any error, on its way into the text of a typed one.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

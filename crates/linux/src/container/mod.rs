@@ -57,6 +57,8 @@ pub struct ContainerSpec {
     pub terminal: bool,
     /// Where in the container its last words are read from.
     pub termination_message_path: String,
+    /// The end of the log is its last words, when it failed and left no others.
+    pub last_words_from_log: bool,
 }
 
 /// What the processes of a container may do.

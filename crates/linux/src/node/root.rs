@@ -60,7 +60,10 @@ pub(super) fn enter(state: &State<'_>, node: &str, hierarchies: &[Hierarchy]) ->
     rustix::process::fchdir(&disk).during("change directory to", path.display())?;
     rustix::process::pivot_root(".", ".").during("pivot to", path.display())?;
     rustix::mount::unmount(".", UnmountFlags::DETACH).during("unmount", "the machine's root")?;
-    rustix::process::chdir("/").during("change directory to", "/")
+    rustix::process::chdir("/").during("change directory to", "/")?;
+    // From here on containers with `mountPropagation` see what is mounted on the node (and, if they may, the other way).
+    rustix::mount::mount_change("/", MountPropagationFlags::SHARED | MountPropagationFlags::REC)
+        .during("share mounts below", "/")
 }
 
 /// Shows a directory of the machine, or repeats the link that it is (`/bin` to `usr/bin`).

@@ -61,16 +61,17 @@ pub struct RootFs<'a> {
 /// Assembles the root file system and moves this process into it. To be called in a mount namespace of its own, and in
 /// the pid, network, ipc and cgroup namespaces that `/proc`, `/sys`, `/dev/mqueue` and `/sys/fs/cgroup` shall show.
 pub fn enter(spec: &RootFs<'_>) -> Result<(), Refusal> {
-    // What is mounted from here on stays in this namespace.
-    rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
-        .during("make private", "/")?;
+    let both_ways = volumes::shared_with_node(spec.mounts)?;
+    // What is mounted from here on stays in this namespace; what the node mounts still arrives.
+    rustix::mount::mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)
+        .during("let nothing out of", "/")?;
 
     let root = overlay::mount(spec)?;
     kernel::mount_proc(&root)?;
     kernel::mount_sys(&root, spec.cgroups)?;
     devices::mount_dev(&root, spec.shared_memory)?;
     for mount in volumes::in_order(spec.mounts) {
-        volumes::mount(&root, mount)?;
+        volumes::mount(&root, mount, both_ways.get(&mount.target))?;
     }
     if !spec.unmasked {
         kernel::mask(&root)?;

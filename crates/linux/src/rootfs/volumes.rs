@@ -1,5 +1,6 @@
 //! Volumes and managed files in a container.
 
+use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
@@ -35,15 +36,35 @@ pub(super) fn in_order(mounts: &[BindMount]) -> Vec<&BindMount> {
     mounts
 }
 
-/// Mounts one.
-pub(super) fn mount(root: &Root, mount: &BindMount) -> Result<(), Refusal> {
+/// The views that pass mounts on to the node: taken while this namespace is still one with the node's, each by the
+/// place it will have in the container.
+pub(super) fn shared_with_node(mounts: &[BindMount]) -> Result<BTreeMap<String, Mount>, Refusal> {
+    let shared = mounts.iter().filter(|mount| mount.propagation == Propagation::Both);
+    shared
+        .map(|mount| {
+            let source = open_source(mount)?;
+            let view = Mount::bind(source.as_fd(), mount.recursive, &mount.source.to_string_lossy())?;
+            Ok((mount.target.clone(), view))
+        })
+        .collect()
+}
+
+/// Mounts one; `shared` is the view of it from [`shared_with_node`], if it has one.
+pub(super) fn mount(root: &Root, mount: &BindMount, shared: Option<&Mount>) -> Result<(), Refusal> {
     let source = open_source(mount)?;
     let status = rustix::fs::fstat(&source).during("examine", mount.source.display())?;
     let is_directory = FileType::from_raw_mode(status.st_mode) == FileType::Directory;
     let target = if is_directory { root.directory(&mount.target)? } else { root.file(&mount.target)? };
     refuse_kernel_files(&target, &mount.target)?;
 
-    let view = Mount::bind(source.as_fd(), mount.recursive, &mount.source.to_string_lossy())?;
+    let own;
+    let view = match shared {
+        Some(view) => view,
+        None => {
+            own = Mount::bind(source.as_fd(), mount.recursive, &mount.source.to_string_lossy())?;
+            &own
+        }
+    };
     let mut flags = kept_flags(source.as_fd());
     // A device node that a container made in a volume must not work in another one. A device that was asked for by
     // name (a `hostPath` to one) is not in a directory.

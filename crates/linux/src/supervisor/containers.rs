@@ -215,12 +215,16 @@ impl Supervisor {
         container.drain();
         fail_point::reached("supervisor-container-drained");
         container.phase = Phase::Ended;
+        let mut message = last_words(&self.pod, &container.spec.id);
+        if message.is_empty() && ended.code != 0 && container.spec.last_words_from_log {
+            message = container.log.last_words();
+        }
         container.report.exit = Some(ExitReport {
             code: ended.code,
             signal: ended.signal,
             finished_at: clock::now(),
             out_of_memory: container.cgroup.out_of_memory_kills() > 0,
-            message: last_words(&self.pod, &container.spec.id),
+            message,
         });
         if let Err(refusal) = record::write_container(&self.pod.directory, &container.report) {
             eprintln!("supervisor of pod {}: {refusal}", self.pod.spec.uid);

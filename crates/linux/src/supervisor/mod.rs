@@ -11,7 +11,7 @@ mod attach;
 mod connect;
 mod containers;
 mod exec;
-mod log;
+pub mod log;
 pub mod record;
 mod set_up;
 

@@ -12,7 +12,7 @@ use podlab_linux::rootfs::{BindMount, Propagation};
 use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
 
 use crate::cluster::LAYER;
-use crate::scenarios::{Pod, container, equal, text};
+use crate::pod::{Pod, container, equal, text};
 
 /// What the runtime mounts on, makes, or reads in a root file system.
 const PLACES: &[&str] = &[
@@ -89,7 +89,7 @@ pub(crate) fn hostile_images() -> Result<(), String> {
             Ok(()) if KERNEL.contains(place) => return Err(format!("{what}: the container started")),
             Ok(()) => {
                 started += 1;
-                crate::scenarios::ended(&mut watch, &format!("id-{name}"))?;
+                crate::pod::ended(&mut watch, &format!("id-{name}"))?;
             }
             Err(error) => {
                 refused += 1;

@@ -8,6 +8,9 @@
 
 mod cluster;
 mod hostile;
+mod logs;
+mod mounts;
+mod pod;
 mod program;
 mod scenarios;
 

@@ -54,6 +54,36 @@ pub(crate) fn main(words: &[&str]) -> ExitCode {
             let _ = std::io::stdin().lock().read_line(&mut line);
             print!("got {line}");
         }
+        ["lines", count] => {
+            let mut stdout = std::io::BufWriter::new(std::io::stdout());
+            for number in 0..count.parse::<u64>().unwrap_or(0) {
+                // A hundred bytes each.
+                if writeln!(stdout, "{number:099}").is_err() {
+                    return ExitCode::FAILURE;
+                }
+            }
+        }
+        ["fail", texts @ ..] => {
+            texts.iter().for_each(|text| println!("{text}"));
+            return ExitCode::from(3);
+        }
+        ["exists", path] => {
+            // Until it does.
+            while !std::path::Path::new(path).exists() {
+                std::thread::yield_now();
+            }
+        }
+        ["mount", path] => {
+            use rustix::mount::{MountFlags, mount};
+            if let Err(error) = mount("none", *path, "tmpfs", MountFlags::empty(), None) {
+                println!("{error}");
+                return ExitCode::FAILURE;
+            }
+            let _ = std::fs::write(format!("{path}/mark"), "");
+            loop {
+                let _ = rustix::event::poll(&mut [], None);
+            }
+        }
         ["flood", bytes] => {
             let (mut left, chunk) = (bytes.parse::<usize>().unwrap_or(0), [b'x'; 64 * 1024]);
             let mut stdout = std::io::stdout();

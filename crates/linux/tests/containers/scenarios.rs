@@ -1,22 +1,17 @@
 //! What happens inside the node: each scenario is a kubelet's part, played by hand.
 
-use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::os::fd::AsFd;
+use std::path::Path;
 use std::process::ExitCode;
 
-use podlab_linux::capabilities;
-use podlab_linux::cgroups::Limits;
-use podlab_linux::container::{ContainerSpec, Privileges, Seccomp, StartError, User};
-use podlab_linux::paths::{PodDirectory, inside};
-use podlab_linux::protocol::{
-    ContainerReport, Exec, ExitReport, InitReply, InitRequest, PodSpec, Reply, Request, SupervisedPod,
-};
+use podlab_linux::container::ContainerSpec;
+use podlab_linux::paths::inside;
+use podlab_linux::protocol::{Exec, InitReply, InitRequest, PodSpec, Reply, Request};
 use podlab_linux::supervisor::record;
 use podlab_linux::wire::Connection;
 
-use crate::cluster::LAYER;
+use crate::pod::{Pod, container, ended, equal, exec, init, kill, pod_spec, text, until};
 
 type Scenario = fn() -> Result<(), String>;
 
@@ -35,7 +30,10 @@ pub(crate) const ALL: &[(&str, Scenario)] = &[
     ("out_of_memory", out_of_memory),
     ("a_killed_supervisor", a_killed_supervisor),
     ("shared_processes", shared_processes),
-    ("a_line_without_end", a_line_without_end),
+    ("a_line_without_end", crate::logs::a_line_without_end),
+    ("last_words_from_the_log", crate::logs::last_words_from_the_log),
+    ("a_long_log_is_several_files", crate::logs::a_long_log_is_several_files),
+    ("mounts_arrive_later", crate::mounts::mounts_arrive_later),
     ("addresses_rise", addresses_rise),
     ("hostile_images", crate::hostile::hostile_images),
     (crate::cluster::SWEPT, a_pod_is_left),
@@ -44,13 +42,13 @@ pub(crate) const ALL: &[(&str, Scenario)] = &[
 /// The exit code of a scenario that this machine does not let us play. It did not pass.
 pub(crate) const COULD_NOT_CHECK: u8 = 77;
 
-fn could_not_check(why: &str) -> Result<(), String> {
+pub(crate) fn could_not_check(why: &str) -> Result<(), String> {
     println!("{why}");
     std::process::exit(COULD_NOT_CHECK.into())
 }
 
 /// Whether root is the only user that there is.
-fn single_id() -> bool {
+pub(crate) fn single_id() -> bool {
     let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
     map.split_whitespace().last() == Some("1")
 }
@@ -344,24 +342,6 @@ fn shared_processes() -> Result<(), String> {
     equal(&pod.exec("two", &["exit", "3"])?.0, &3)
 }
 
-fn a_line_without_end() -> Result<(), String> {
-    let pod = Pod::create("uid-1")?;
-    let memory = |pod: &Pod| -> Result<u64, String> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", pod.supervised.pid)).map_err(text)?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no VmHWM")?;
-        line.trim().trim_end_matches(" kB").parse().map_err(text)
-    };
-    let before = memory(&pod)?;
-    let bytes = 64 << 20;
-    equal(&pod.run("main", &["flood", &bytes.to_string()])?.code, &0)?;
-    let grown = memory(&pod)?.saturating_sub(before);
-    if grown > 8 * 1024 {
-        return Err(format!("the supervisor grew by {grown} KiB"));
-    }
-    let parts = pod.log("main").lines().filter(|line| line.starts_with("stdout P ")).count();
-    equal(&parts, &(bytes / (16 * 1024)))
-}
-
 /// Leaves a running Pod behind; the test goes on outside.
 fn a_pod_is_left() -> Result<(), String> {
     equal(&Pod::create("uid-1")?.start(container("main", &["wait"]))?, &Ok(()))
@@ -380,201 +360,4 @@ fn addresses_rise() -> Result<(), String> {
     equal(&Pod::create("uid-1")?.supervised.address, &expected[0])?;
     let failed = init(&InitRequest::CreatePod(Box::new(pod_spec("../uid"))))?;
     if matches!(failed, InitReply::Failed { .. }) { Ok(()) } else { Err(format!("{failed:?}")) }
-}
-
-// --- What scenarios are written with.
-
-pub(crate) struct Pod {
-    supervised: SupervisedPod,
-}
-
-impl Pod {
-    pub(crate) fn create(uid: &str) -> Result<Self, String> {
-        Self::create_with(pod_spec(uid))
-    }
-
-    fn create_with(spec: PodSpec) -> Result<Self, String> {
-        let InitReply::Created(supervised) = init(&InitRequest::CreatePod(Box::new(spec)))? else {
-            return Err("the Pod was not created".to_owned());
-        };
-        let pod = Self { supervised };
-        match pod.ask(&Request::State)? {
-            Reply::State(_) => Ok(pod),
-            other => Err(format!("the Pod was not set up: {other:?}")),
-        }
-    }
-
-    fn directory(&self) -> PodDirectory {
-        PodDirectory::new(Path::new(inside::PODS), &self.supervised.uid)
-    }
-
-    fn connect(&self) -> Result<Connection, String> {
-        Connection::open(&Path::new(inside::SUPERVISORS).join(&self.supervised.uid)).map_err(text)
-    }
-
-    fn ask(&self, request: &Request) -> Result<Reply, String> {
-        Ok(self.connect()?.ask(request, &[]).map_err(text)?.0)
-    }
-
-    fn reports(&self) -> Result<Vec<ContainerReport>, String> {
-        match self.ask(&Request::State)? {
-            Reply::State(reports) => Ok(reports),
-            other => Err(format!("{other:?}")),
-        }
-    }
-
-    pub(crate) fn watch(&self) -> Result<Connection, String> {
-        let mut connection = self.connect()?;
-        connection.ask::<_, Reply>(&Request::Watch, &[]).map_err(text)?;
-        Ok(connection)
-    }
-
-    pub(crate) fn start(&self, spec: ContainerSpec) -> Result<Result<(), StartError>, String> {
-        match self.ask(&Request::Start(Box::new(spec)))? {
-            Reply::Started => Ok(Ok(())),
-            Reply::StartFailed(error) => Ok(Err(error)),
-            other => Err(format!("{other:?}")),
-        }
-    }
-
-    /// Starts a container and waits for its end.
-    pub(crate) fn run(&self, name: &str, words: &[&str]) -> Result<ExitReport, String> {
-        let mut watch = self.watch()?;
-        self.start(container(name, words))?.map_err(text)?;
-        ended(&mut watch, &format!("id-{name}"))
-    }
-
-    /// Runs our program in a container; its exit code and output.
-    fn exec(&self, name: &str, words: &[&str]) -> Result<(i32, String), String> {
-        self.exec_raw(name, &[&["/bin/program", "in-container"], words].concat())
-    }
-
-    fn exec_raw(&self, name: &str, command: &[&str]) -> Result<(i32, String), String> {
-        let mut connection = self.connect()?;
-        let (mut reader, writer) = std::io::pipe().map_err(text)?;
-        let writer: OwnedFd = writer.into();
-        let request = Request::Exec(Exec { stdout: true, ..exec(name, command) });
-        let (reply, _) = connection.ask::<_, Reply>(&request, &[writer.as_fd()]).map_err(text)?;
-        drop(writer);
-        match reply {
-            Reply::ExecStarted { .. } => {}
-            Reply::StartFailed(error) => return Err(error.message),
-            other => return Err(format!("{other:?}")),
-        }
-        let mut output = String::new();
-        reader.read_to_string(&mut output).map_err(text)?;
-        match connection.receive::<Reply>().map_err(text)? {
-            Some((Reply::ExecEnded { code }, _)) => Ok((code, output)),
-            other => Err(format!("{other:?}")),
-        }
-    }
-
-    /// A container's log without its times.
-    fn log(&self, name: &str) -> String {
-        let text = std::fs::read_to_string(self.directory().log(name, 0)).unwrap_or_default();
-        text.split_inclusive('\n').filter_map(|line| line.split_once(' ')).map(|(_, rest)| rest).collect()
-    }
-}
-
-fn init(request: &InitRequest) -> Result<InitReply, String> {
-    // Its init may still be on its way.
-    let mut connection = None;
-    until(|| {
-        connection = Connection::open(Path::new(inside::INIT_SOCKET)).ok();
-        Ok(connection.is_some())
-    })?;
-    let mut connection = connection.ok_or("no init")?;
-    Ok(connection.ask(request, &[]).map_err(text)?.0)
-}
-
-fn kill(uid: &str) -> Result<(), String> {
-    equal(&init(&InitRequest::KillPod { uid: uid.to_owned() })?, &InitReply::Gone { uid: uid.to_owned() })
-}
-
-pub(crate) fn ended(watch: &mut Connection, id: &str) -> Result<ExitReport, String> {
-    loop {
-        let (reply, _) = watch.receive::<Reply>().map_err(text)?.ok_or("closed")?;
-        if let Reply::Ended(report) = reply
-            && report.id == id
-        {
-            return report.exit.ok_or_else(|| "ended without an end".to_owned());
-        }
-    }
-}
-
-fn pod_spec(uid: &str) -> PodSpec {
-    PodSpec {
-        uid: uid.to_owned(),
-        namespace: "default".to_owned(),
-        name: "pod-name".to_owned(),
-        hostname: "pod-name".to_owned(),
-        host_network: false,
-        share_processes: false,
-        sysctls: BTreeMap::new(),
-        cgroup: format!("kubepods/besteffort/pod{uid}"),
-        limits: Limits { cpu_request_millis: Some(0), ..Limits::default() },
-        hosts: Vec::new(),
-        resolv_conf: "nameserver 10.96.0.10\n".to_owned(),
-    }
-}
-
-pub(crate) fn container(name: &str, words: &[&str]) -> ContainerSpec {
-    let arguments = ["/bin/program", "in-container"].iter().chain(words).map(|&word| word.to_owned());
-    ContainerSpec {
-        id: format!("id-{name}"),
-        name: name.to_owned(),
-        attempt: 0,
-        image_id: "sha256:test".to_owned(),
-        layers: vec![PathBuf::from(LAYER)],
-        arguments: arguments.collect(),
-        environment: vec![("GREETING".to_owned(), "hello".to_owned())],
-        working_directory: "/".to_owned(),
-        user: User::default(),
-        mounts: Vec::new(),
-        privileges: Privileges {
-            capabilities: capabilities::DEFAULT.bits(),
-            no_new_privileges: false,
-            seccomp: Seccomp::Default,
-            unmasked: false,
-        },
-        read_only_root: false,
-        limits: Limits::default(),
-        oom_score_adj: Some(1000),
-        stdin: false,
-        stdin_once: false,
-        terminal: false,
-        termination_message_path: "/dev/termination-log".to_owned(),
-    }
-}
-
-fn exec(name: &str, command: &[&str]) -> Exec {
-    Exec {
-        container: format!("id-{name}"),
-        command: command.iter().map(|&word| word.to_owned()).collect(),
-        terminal: false,
-        stdin: false,
-        stdout: false,
-        stderr: false,
-        kill_on_close: false,
-    }
-}
-
-/// Waits for something that has no event of its own.
-fn until(mut condition: impl FnMut() -> Result<bool, String>) -> Result<(), String> {
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
-    while !condition()? {
-        if std::time::Instant::now() > deadline {
-            return Err("it did not happen".to_owned());
-        }
-        std::thread::yield_now();
-    }
-    Ok(())
-}
-
-pub(crate) fn equal<T: PartialEq + std::fmt::Debug>(is: &T, should: &T) -> Result<(), String> {
-    if is == should { Ok(()) } else { Err(format!("is:     {is:?}\nshould: {should:?}")) }
-}
-
-pub(crate) fn text(error: impl std::fmt::Display) -> String {
-    error.to_string()
 }

@@ -83,8 +83,7 @@ pub trait Backend: Send + Sync + 'static {
         signal: i32,
     ) -> impl Future<Output = Result<(), BackendError>> + Send;
 
-    /// Forgets an ended container: its root file system and its cgroup. The log stays until the Pod is removed or
-    /// the log is rotated away.
+    /// Forgets an ended container: its root file system, its cgroup and its logs.
     fn remove_container(
         &self,
         uid: &PodUid,
@@ -139,6 +138,15 @@ pub trait Backend: Send + Sync + 'static {
         container: &str,
         attempt: u32,
     ) -> impl Future<Output = Result<tokio::fs::File, BackendError>> + Send;
+
+    /// The file that goes on where `current`, a file of that log, ends; `None` while `current` is the newest.
+    fn next_log(
+        &self,
+        uid: &PodUid,
+        container: &str,
+        attempt: u32,
+        current: &tokio::fs::File,
+    ) -> impl Future<Output = Result<Option<tokio::fs::File>, BackendError>> + Send;
 }
 
 /// What a node is.
@@ -243,6 +251,8 @@ pub struct ContainerConfig {
     pub tty: bool,
     /// Where in the container the termination message is read from.
     pub termination_message_path: String,
+    /// The end of the log is the message, when the container failed and wrote none (`FallbackToLogsOnError`).
+    pub termination_message_from_log: bool,
 }
 
 /// A volume's place in a container.

@@ -14,9 +14,11 @@ use podlab_linux::fail_point;
 
 use super::config::{self, Names};
 use super::decide::Action;
+use super::decide::volumes::renew_after;
 use super::fields::Around;
 use super::members;
 use super::observed::{Done, ImageRecord, Observed};
+use super::restart::later;
 use super::sources::Sources;
 use crate::backend::{
     Backend, BackendError, ContainerId, ImageError, NetworkCheck, NodeFacts, PodUid, ProbeOutcome, StartFailure,
@@ -63,7 +65,10 @@ impl<B: Backend, C: Clock> Effects<B, C> {
     async fn perform_to_its_end(&self, context: &Context, action: &Action) -> Done {
         let uid = context.pod.metadata.uid.clone().unwrap_or_default();
         match action {
-            Action::SetUpVolume { volume } => result(self.set_up_volume(context, &uid, volume).await),
+            Action::SetUpVolume { volume } => match self.set_up_volume(context, &uid, volume).await {
+                Ok(renew_at) => Done::Volume { renew_at },
+                Err(error) => Done::Failed(error),
+            },
             Action::CreatePod => match self.backend.create_pod(&config::pod(&context.pod, &self.names)).await {
                 Ok(state) => Done::Pod(state),
                 Err(error) => Done::Failed(error.to_string()),
@@ -100,6 +105,10 @@ impl<B: Backend, C: Clock> Effects<B, C> {
                 self.signal(context, &uid, container, signal).await
             }
             Action::Kill { container } => self.signal(context, &uid, container, SIGKILL).await,
+            Action::Forget { container, attempt } => {
+                let id = crate::backend::container_id(&uid, container, *attempt);
+                result(self.backend.remove_container(&uid, &id).await.map_err(|error| error.to_string()))
+            }
             Action::StopPod => result(self.backend.stop_pod(&uid).await.map_err(|error| error.to_string())),
             Action::RemovePod => result(self.backend.remove_pod(&uid).await.map_err(|error| error.to_string())),
             Action::DeleteObject => result(self.delete(&context.pod, uid).await),
@@ -120,7 +129,13 @@ impl<B: Backend, C: Clock> Effects<B, C> {
         }
     }
 
-    async fn set_up_volume(&self, context: &Context, uid: &PodUid, name: &str) -> Result<(), String> {
+    /// Returns when a token in the volume is to be renewed.
+    async fn set_up_volume(
+        &self,
+        context: &Context,
+        uid: &PodUid,
+        name: &str,
+    ) -> Result<Option<jiff::Timestamp>, String> {
         let spec = context.pod.spec.as_ref();
         let volume = spec.iter().flat_map(|spec| spec.volumes.iter().flatten()).find(|volume| volume.name == name);
         let volume = volume.ok_or_else(|| format!("no volume of the name {name}"))?;
@@ -157,12 +172,16 @@ impl<B: Backend, C: Clock> Effects<B, C> {
             };
             sources.images.insert(reference, image.id);
         }
+        let mut renew_at = None;
         for (place, audience, seconds) in references.tokens {
+            let old = later(self.clock.now(), renew_after(seconds));
+            renew_at = Some(renew_at.map_or(old, |earlier: jiff::Timestamp| earlier.min(old)));
             let token = self.token(&context.pod, audience, seconds).await?;
             sources.tokens.insert((name.to_owned(), place), token);
         }
         let volume = volumes::resolve(&context.pod, volume, &sources, &self.around(context))?;
-        self.backend.set_up_volume(uid, &volume).await.map_err(|error| match error {
+        let set_up = self.backend.set_up_volume(uid, &volume).await;
+        set_up.map(|()| renew_at).map_err(|error| match error {
             BackendError::Volume { message, .. } => message,
             error => error.to_string(),
         })

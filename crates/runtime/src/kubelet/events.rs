@@ -126,6 +126,10 @@ pub(super) fn deadline_exceeded(message: &str) -> Event {
     normal("DeadlineExceeded", message)
 }
 
+pub(super) fn rejected(reason: &'static str, message: &str) -> Event {
+    warning(reason, message)
+}
+
 /// What the status of a container in back-off says.
 pub(super) fn back_off_text(pod: &Pod, container: &str, wait: Duration) -> String {
     format!("back-off {} restarting failed container={container} pod={}", go::duration(wait), full_name(pod))

@@ -5,6 +5,7 @@
 //! API server; it is one too. [`worker`] is the loop around them: it does what was decided, and puts what came of it
 //! back into what is known.
 
+pub mod admission;
 pub mod config;
 pub mod decide;
 pub mod effects;

@@ -105,6 +105,12 @@ async fn renew(name: &str, uid: &str, client: &Client, now: Timestamp) -> Result
     }
 }
 
+/// The Node as it is registered, for who cannot wait until the server has it.
+#[must_use]
+pub fn object(facts: &NodeFacts, now: Timestamp) -> Node {
+    Node { status: Some(status(facts, None, now)), ..describe(facts) }
+}
+
 /// The Node without its status.
 fn describe(facts: &NodeFacts) -> Node {
     let labels = [

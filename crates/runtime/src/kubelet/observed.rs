@@ -32,6 +32,8 @@ pub struct Observed {
     pub ending: Option<(Ending, Timestamp)>,
     /// Reason and message of a Pod that the kubelet ended.
     pub failure: Option<(String, String)>,
+    /// The node did not take the Pod: its status says nothing about containers.
+    pub rejected: bool,
     /// The namespaces were taken down for good.
     pub stopped: bool,
     /// Directories and logs were removed.
@@ -61,6 +63,8 @@ pub struct VolumeRecord {
     pub stale: bool,
     pub failures: u32,
     pub retry_at: Option<Timestamp>,
+    /// A token in it gets old then.
+    pub renew_at: Option<Timestamp>,
 }
 
 /// What is known of a container.
@@ -80,6 +84,8 @@ pub struct ContainerRecord {
     pub probes: BTreeMap<Kind, Prober>,
     pub post_start: Hook,
     pub stop: Option<Stop>,
+    /// The attempts of runs before the previous one, of which something is left on the node.
+    pub obsolete: BTreeSet<u32>,
 }
 
 /// One run of a container.
@@ -188,6 +194,7 @@ impl Observed {
                 let reason = told.reason.clone()?;
                 Some((reason, told.message.clone().unwrap_or_default()))
             });
+            observed.rejected = told.is_some_and(|told| told.container_statuses.is_none());
         }
         observed
     }
@@ -295,6 +302,7 @@ fn restore_container(pod: &Pod, state: Option<&PodState>, member: &members::Memb
         probes: running.map(|started| probers(&member.spec, started)).unwrap_or_default(),
         post_start: if running.is_some() { Hook::Done } else { Hook::None },
         previous: newest.next(),
+        obsolete: newest.map(|run| run.attempt).collect(),
         run,
         ..ContainerRecord::default()
     }

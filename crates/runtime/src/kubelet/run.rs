@@ -1,9 +1,9 @@
 //! The kubelet as a whole: which Pods are on this node, a loop for each, and the node's own heartbeat.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, PodStatus, Secret, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Node, PersistentVolumeClaim, Pod, PodStatus, Secret, Service};
 use podlab_client::cache::{Change, Changes};
 use podlab_client::events::Recorder;
 use podlab_client::sleeper::Sleeper;
@@ -12,7 +12,9 @@ use tokio::net::UnixListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use super::admission;
 use super::config::Names;
+use super::decide::Ending;
 use super::effects::Effects;
 use super::node;
 use super::worker::{Input, Worker};
@@ -74,9 +76,12 @@ pub async fn run<B: Backend, C: Clock>(
     let services = Cache::<Service>::spawn(client.clone(), None, all(), Sleeper::wall());
     let config_maps = Cache::<ConfigMap>::spawn(client.clone(), None, all(), Sleeper::wall());
     let secrets = Cache::<Secret>::spawn(client.clone(), None, all(), Sleeper::wall());
+    let own = ListOptions::default().fields(format!("metadata.name={}", facts.name));
+    let nodes = Cache::<Node>::spawn(client.clone(), None, own, Sleeper::wall());
     let claims = Cache::<PersistentVolumeClaim>::spawn(client.clone(), None, all(), Sleeper::wall());
     pods.synced().await;
     services.synced().await;
+    nodes.synced().await;
 
     let events = backend.events();
     let found = backend.pods().await?;
@@ -89,6 +94,8 @@ pub async fn run<B: Backend, C: Clock>(
         table,
         found: found.into_iter().map(|state| (state.uid.clone(), state)).collect(),
         workers: HashMap::new(),
+        rejected: HashSet::new(),
+        nodes,
         running: JoinSet::new(),
         pods,
     };
@@ -108,6 +115,10 @@ struct Kubelet<B, C> {
     /// What the node had when the kubelet started, until somebody takes it.
     found: BTreeMap<PodUid, PodState>,
     workers: HashMap<PodUid, Handle>,
+    /// The Pods that the node did not take.
+    rejected: HashSet<PodUid>,
+    /// This node, as the server has it.
+    nodes: Cache<Node>,
     running: JoinSet<PodUid>,
     pods: Cache<Pod>,
 }
@@ -172,12 +183,36 @@ impl<B: Backend, C: Clock> Kubelet<B, C> {
         let namespace = pod.namespace().unwrap_or_default().to_owned();
         let (effects, table) = (Arc::clone(&self.effects), Arc::clone(&self.table));
         let state = self.found.remove(&uid);
-        let worker = Worker::new(effects, self.recorder.clone(), table, receiver, pod, state.as_ref());
+        let rejected = if state.is_none() { self.reject(&pod) } else { None };
+        let worker = Worker::new(effects, self.recorder.clone(), table, receiver, pod, state.as_ref(), rejected);
         self.workers.insert(uid.clone(), Handle { namespace, inbox });
         self.running.spawn(async move {
             worker.run().await;
             uid
         });
+    }
+
+    /// Why a Pod that is new on this node cannot stay, if it cannot.
+    fn reject(&mut self, pod: &Pod) -> Option<Ending> {
+        let status = pod.status.as_ref();
+        // It was taken before, by this kubelet or the one before it.
+        let known = status.is_some_and(|status| status.container_statuses.is_some()) || has_ended(pod);
+        if known || pod.metadata.deletion_timestamp.is_some() {
+            return None;
+        }
+        let name = &self.effects.facts.name;
+        let node = self.nodes.get(None, name);
+        let node = node.unwrap_or_else(|| Arc::new(node::object(&self.effects.facts, self.effects.clock.now())));
+        let taken = |other: &Arc<Pod>| {
+            let newest = self.table.pod(other.namespace().unwrap_or_default(), other.name());
+            let newest = newest.filter(|newest| newest.uid() == other.uid()).unwrap_or_else(|| Arc::clone(other));
+            let here = self.workers.contains_key(other.uid()) && !self.rejected.contains(other.uid());
+            here && other.uid() != pod.uid() && !has_ended(&newest)
+        };
+        let others: Vec<_> = self.pods.all().into_iter().filter(taken).collect();
+        let refused = admission::admit(&node, others.iter().map(AsRef::as_ref), pod).err()?;
+        self.rejected.insert(pod.uid().to_owned());
+        Some(refused)
     }
 
     fn happened(&mut self, event: Event) {
@@ -187,6 +222,7 @@ impl<B: Backend, C: Clock> Kubelet<B, C> {
 
     fn ended(&mut self, uid: &PodUid) {
         self.workers.remove(uid);
+        self.rejected.remove(uid);
     }
 
     /// Events were lost: every loop is told what there is.
@@ -221,6 +257,11 @@ impl<B: Backend, C: Clock> Kubelet<B, C> {
             let _ = handle.inbox.send(input);
         }
     }
+}
+
+fn has_ended(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    matches!(phase, Some("Succeeded" | "Failed"))
 }
 
 /// The changes of objects that volumes are made from.

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::decide::{self, Action};
+use super::decide::{self, Action, Ending};
 use super::effects::{Context, Effects};
 use super::events::Told;
 use super::observed::{Done, Observed};
@@ -81,7 +81,7 @@ pub struct Worker<B, C> {
 }
 
 impl<B: Backend, C: Clock> Worker<B, C> {
-    /// The loop of a Pod, of which the node has `state`.
+    /// The loop of a Pod, of which the node has `state`, or which it does not take.
     #[must_use]
     pub fn new(
         effects: Arc<Effects<B, C>>,
@@ -90,10 +90,11 @@ impl<B: Backend, C: Clock> Worker<B, C> {
         inbox: mpsc::UnboundedReceiver<Input>,
         pod: Arc<Pod>,
         state: Option<&PodState>,
+        rejected: Option<Ending>,
     ) -> Self {
         let observed = Observed::restore(&pod, state);
         let told = pod.status.clone();
-        Worker {
+        let mut worker = Worker {
             effects,
             recorder,
             table,
@@ -105,7 +106,13 @@ impl<B: Backend, C: Clock> Worker<B, C> {
             writing: false,
             write_retry: None,
             running: JoinSet::new(),
+        };
+        if let Some(ending) = rejected {
+            let now = worker.effects.clock.now();
+            let told = worker.observed.begin(&worker.pod, &Action::End(ending), now);
+            worker.tell(told);
         }
+        worker
     }
 
     /// Runs until nothing is left of the Pod.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use rustix::fs::inotify;
 use serde::Deserialize;
@@ -41,11 +42,17 @@ impl LogOptions {
     }
 }
 
-/// Tells whether the container that writes the log still runs; a change of the receiver is a reason to ask again.
+/// Who writes the log.
 pub(super) struct Writer {
+    /// Whether the container still runs.
     pub(super) running: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// A change is a reason to ask again.
     pub(super) changes: watch::Receiver<u64>,
+    /// The file that the log goes on in, when the given one has grown too long.
+    pub(super) next: Arc<NextFile>,
 }
+
+pub(super) type NextFile = dyn for<'a> Fn(&'a File) -> BoxFuture<'a, io::Result<Option<File>>> + Send + Sync;
 
 /// Sends the log's lines into `to`, until the end, the limit, or the reader's leaving.
 ///
@@ -70,7 +77,7 @@ async fn copy(
     mut writer: Writer,
     to: &mpsc::Sender<io::Result<Bytes>>,
 ) -> io::Result<()> {
-    let growth = if options.follow { Some(Growth::of(&file)?) } else { None };
+    let mut growth = if options.follow { Some(Growth::of(&file)?) } else { None };
     if let Some(lines) = options.tail_lines {
         let mut log = file.into_std().await;
         let (log, offset) = tokio::task::spawn_blocking(move || {
@@ -87,6 +94,8 @@ async fn copy(
     loop {
         // Asked before the end is looked for: what a container wrote before it ended is then in the file.
         let running = (writer.running)();
+        // So with the next file: once there is one, nothing is added to this.
+        let next = if options.follow { (writer.next)(reader.get_ref()).await? } else { None };
         loop {
             let room = LONGEST_RECORD - line.len() as u64;
             let mut bounded = tokio::io::AsyncReadExt::take(&mut reader, room);
@@ -108,6 +117,12 @@ async fn copy(
                 return Ok(());
             }
             line.clear();
+        }
+        if let Some(next) = next {
+            growth = Some(Growth::of(&next)?);
+            reader = BufReader::new(next);
+            line.clear();
+            continue;
         }
         let Some(growth) = growth.as_ref().filter(|_| running) else { return Ok(()) };
         tokio::select! {
@@ -172,7 +187,7 @@ impl Printer {
     }
 }
 
-/// Wakes when a file was written to (inotify(7)).
+/// Wakes when a file was written to, or has got another name (inotify(7)).
 struct Growth {
     events: AsyncFd<OwnedFd>,
 }
@@ -182,7 +197,7 @@ impl Growth {
         let events = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)?;
         // By descriptor: the name may mean another file by now.
         let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-        inotify::add_watch(&events, path, inotify::WatchFlags::MODIFY)?;
+        inotify::add_watch(&events, path, inotify::WatchFlags::MODIFY | inotify::WatchFlags::MOVE_SELF)?;
         // SAFETY: an OwnedFd names the same open descriptor for as long as it lives, and AsyncFd owns this one.
         let events = unsafe { AsyncFd::register(events)? };
         Ok(Self { events })
@@ -215,7 +230,12 @@ mod tests {
     }
 
     fn ended() -> Writer {
-        Writer { running: Arc::new(|| false), changes: watch::channel(0).1 }
+        Writer { running: Arc::new(|| false), changes: watch::channel(0).1, next: only_one() }
+    }
+
+    /// The log stays in its first file.
+    fn only_one() -> Arc<NextFile> {
+        Arc::new(|_| Box::pin(async { Ok(None) }))
     }
 
     async fn read(options: LogOptions) -> String {
@@ -255,7 +275,7 @@ mod tests {
         let running = Arc::new(AtomicBool::new(true));
         let (change, changes) = watch::channel(0);
         let asked = Arc::clone(&running);
-        let writer = Writer { running: Arc::new(move || asked.load(Ordering::SeqCst)), changes };
+        let writer = Writer { running: Arc::new(move || asked.load(Ordering::SeqCst)), changes, next: only_one() };
         let (to, mut from) = mpsc::channel(4);
         let file = File::from_std(log.reopen().unwrap());
         let options = LogOptions { follow: true, ..LogOptions::default() };
@@ -268,6 +288,41 @@ mod tests {
         running.store(false, Ordering::SeqCst);
         change.send(1).unwrap();
         assert_eq!(from.recv().await.unwrap().unwrap(), "last\n");
+        assert!(from.recv().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn following_goes_on_in_the_next_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, old) = (directory.path().join("0.log"), directory.path().join("0.log.1"));
+        let mut pen = std::fs::File::create(&path).unwrap();
+        let (change, changes) = watch::channel(0);
+        let newest = path.clone();
+        let next: Arc<NextFile> = Arc::new(move |current| {
+            let newest = newest.clone();
+            Box::pin(async move {
+                use std::os::unix::fs::MetadataExt;
+                let newest = File::open(newest).await?;
+                let same = newest.metadata().await?.ino() == current.metadata().await?.ino();
+                Ok((!same).then_some(newest))
+            })
+        });
+        let (to, mut from) = mpsc::channel(4);
+        let options = LogOptions { follow: true, ..LogOptions::default() };
+        let writer = Writer { running: Arc::new(|| true), changes, next };
+        tokio::spawn(send(File::open(&path).await.unwrap(), options, now(), writer, to));
+        pen.write_all(b"2026-11-20T10:00:00Z stdout F first\n").unwrap();
+        assert_eq!(from.recv().await.unwrap().unwrap(), "first\n");
+        // The last line of the old file and the first of the new one, and both names, before anybody looks.
+        pen.write_all(b"2026-11-20T10:00:00Z stdout F second\n").unwrap();
+        let new = directory.path().join("new");
+        std::fs::write(&new, b"2026-11-20T10:00:00Z stdout F third\n").unwrap();
+        std::fs::hard_link(&path, &old).unwrap();
+        std::fs::rename(&new, &path).unwrap();
+        for expected in ["second\n", "third\n"] {
+            assert_eq!(from.recv().await.unwrap().unwrap(), expected);
+        }
+        drop(change);
         assert!(from.recv().await.is_none());
     }
 

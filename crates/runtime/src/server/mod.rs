@@ -26,7 +26,7 @@ use serde_json::json;
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, watch};
 
-use crate::backend::{Backend, BackendError, PodUsage};
+use crate::backend::{Backend, BackendError, PodUid, PodUsage};
 use crate::clock::Clock;
 use logs::{LogOptions, Writer};
 use lookup::Refusal;
@@ -143,12 +143,28 @@ async fn container_logs<B: Backend, C: Clock>(
     };
     let pods = Arc::clone(&node.pods);
     let changes = pods.changes();
+    let next = next_file(Arc::clone(&node.backend), uid, container.clone(), attempt);
     let running =
         Arc::new(move || pods.pod(&namespace, &name).is_some_and(|pod| lookup::runs(&pod, &container, attempt)));
     let (to, mut from) = mpsc::channel(LOG_QUEUE);
-    tokio::spawn(logs::send(file, options, node.clock.now(), Writer { running, changes }, to));
+    tokio::spawn(logs::send(file, options, node.clock.now(), Writer { running, changes, next }, to));
     let pieces = futures_util::stream::poll_fn(move |context| from.poll_recv(context));
     Ok(text(Body::from_stream(pieces)))
+}
+
+/// How a log is followed from one file to the next.
+fn next_file<B: Backend>(backend: Arc<B>, uid: PodUid, container: String, attempt: u32) -> Arc<logs::NextFile> {
+    Arc::new(move |current| {
+        let (backend, uid, container) = (Arc::clone(&backend), uid.clone(), container.clone());
+        Box::pin(async move {
+            match backend.next_log(&uid, &container, attempt, current).await {
+                Ok(next) => Ok(next),
+                // Removed with its Pod: there is no more.
+                Err(BackendError::NoSuchContainer { .. }) => Ok(None),
+                Err(error) => Err(io::Error::other(error)),
+            }
+        })
+    })
 }
 
 fn text(body: Body) -> Response {

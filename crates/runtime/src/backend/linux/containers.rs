@@ -3,9 +3,11 @@
 use podlab_images::{ImageConfig, ImageRecord};
 use podlab_linux::capabilities;
 use podlab_linux::container::{ContainerSpec, Privileges, Seccomp, StartError, Step, User};
+use podlab_linux::paths::PodDirectory;
 use podlab_linux::protocol::{Reply, Request};
 use podlab_linux::rootfs::BindMount;
-use podlab_linux::supervisor::record::PodRecord;
+use podlab_linux::supervisor::log::rotate;
+use podlab_linux::supervisor::record::{self, PodRecord};
 
 use super::conversation::failed;
 use super::{Linux, on_disk, pods, volumes};
@@ -56,6 +58,7 @@ impl Linux {
             stdin_once: config.stdin_once,
             terminal: config.tty,
             termination_message_path: config.termination_message_path.clone(),
+            last_words_from_log: config.termination_message_from_log,
         };
         match self.ask_supervisor(uid, &Request::Start(Box::new(spec))).await? {
             Reply::Started => Ok(id),
@@ -80,14 +83,27 @@ impl Linux {
             Ok(other) => return Err(failed(uid, "removing a container", other)),
             Err(error) => return Err(error),
         }
-        let directory = self.directory(uid).container(id);
-        on_disk(move || match std::fs::remove_dir_all(directory) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
+        let (directory, id) = (self.directory(uid), id.clone());
+        on_disk(move || remove(&directory, &id)).await.map_err(|source| BackendError::Io {
+            pod: uid.clone(),
+            what: "removing a container",
+            source,
         })
-        .await
-        .map_err(|source| BackendError::Io { pod: uid.clone(), what: "removing a container", source })
     }
+}
+
+/// Removes a container's root file system and its logs; its record, by which they are found, last.
+fn remove(directory: &PodDirectory, id: &ContainerId) -> std::io::Result<()> {
+    let gone = |result: std::io::Result<()>| match result {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    };
+    let known = record::containers(directory).into_iter().find(|known| known.id == *id);
+    if let Some(known) = known {
+        let log = directory.log(&known.name, known.attempt);
+        (0..rotate::MAX_FILES).try_for_each(|age| gone(std::fs::remove_file(rotate::older(&log, age))))?;
+    }
+    gone(std::fs::remove_dir_all(directory.container(id)))
 }
 
 fn refuse(reason: StartFailure, message: String) -> BackendError {
@@ -176,7 +192,12 @@ fn privileges(security: &Security) -> Result<Privileges, BackendError> {
         crate::backend::Seccomp::Unconfined => Seccomp::Unconfined,
         // Fail closed: a profile that cannot be applied must not mean none (CVE-2023-2431).
         crate::backend::Seccomp::Localhost(profile) => {
-            let message = format!("failed to generate seccomp spec opts: cannot load seccomp profile {profile:?}");
+            let path = format!("/var/lib/kubelet/seccomp/{profile}");
+            let why = match std::fs::metadata(&path) {
+                Err(error) => format!("open {path}: {}", podlab_linux::errno_text(errno(&error))),
+                Ok(_) => "this node knows the profiles RuntimeDefault and Unconfined only".to_owned(),
+            };
+            let message = format!("failed to generate seccomp spec opts: cannot load seccomp profile {path:?}: {why}");
             return Err(refuse(StartFailure::Create, message));
         }
     };
@@ -186,6 +207,10 @@ fn privileges(security: &Security) -> Result<Privileges, BackendError> {
         seccomp,
         unmasked: security.unmasked_proc || security.privileged,
     })
+}
+
+fn errno(error: &std::io::Error) -> rustix::io::Errno {
+    rustix::io::Errno::from_io_error(error).unwrap_or(rustix::io::Errno::IO)
 }
 
 /// A `command` replaces the image's entrypoint and its arguments; `args` alone replace the arguments.
@@ -210,7 +235,7 @@ fn working_directory(config: &ContainerConfig, image: &ImageConfig) -> String {
     given.map_or("/", String::as_str).to_owned()
 }
 
-fn bind(directory: &podlab_linux::paths::PodDirectory, mount: &Mount) -> Result<BindMount, BackendError> {
+fn bind(directory: &PodDirectory, mount: &Mount) -> Result<BindMount, BackendError> {
     let propagation = match mount.propagation {
         Propagation::None => podlab_linux::rootfs::Propagation::Private,
         Propagation::HostToContainer => podlab_linux::rootfs::Propagation::FromNode,
@@ -252,6 +277,7 @@ mod tests {
             stdin_once: false,
             tty: false,
             termination_message_path: String::new(),
+            termination_message_from_log: false,
         }
     }
 
@@ -275,9 +301,13 @@ mod tests {
 
     #[test]
     fn a_profile_that_cannot_be_applied_prevents_the_start() {
-        for profile in ["", "profiles/audit.json"] {
+        for profile in ["no-such-profile.json", "../../../../etc/passwd"] {
             let seccomp = crate::backend::Seccomp::Localhost(profile.to_owned());
-            assert!(privileges(&Security { seccomp, ..Security::default() }).is_err());
+            let refused = privileges(&Security { seccomp, ..Security::default() }).unwrap_err().to_string();
+            let start = format!(
+                "failed to generate seccomp spec opts: cannot load seccomp profile \"/var/lib/kubelet/seccomp/{profile}\": "
+            );
+            assert!(refused.starts_with(&start), "{refused}");
         }
     }
 

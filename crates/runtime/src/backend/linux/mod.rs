@@ -8,6 +8,7 @@ mod conversation;
 mod events;
 mod exec;
 mod facts;
+mod logs;
 mod pods;
 mod probe;
 mod projection;
@@ -178,13 +179,17 @@ impl Backend for Linux {
     }
 
     async fn log(&self, uid: &PodUid, container: &str, attempt: u32) -> Result<tokio::fs::File, BackendError> {
-        let opened = tokio::fs::File::open(self.directory(uid).log(container, attempt)).await;
-        opened.map_err(|source| match source.kind() {
-            std::io::ErrorKind::NotFound => {
-                BackendError::NoSuchContainer { pod: uid.clone(), container: container.to_owned() }
-            }
-            _ => BackendError::Io { pod: uid.clone(), what: "opening a log", source },
-        })
+        logs::open(uid, container, &self.directory(uid).log(container, attempt)).await
+    }
+
+    async fn next_log(
+        &self,
+        uid: &PodUid,
+        container: &str,
+        attempt: u32,
+        current: &tokio::fs::File,
+    ) -> Result<Option<tokio::fs::File>, BackendError> {
+        logs::next(uid, container, &self.directory(uid).log(container, attempt), current).await
     }
 }
 

@@ -380,6 +380,16 @@ impl<C: Clock + Clone> Backend for Simulated<C> {
     async fn log(&self, _: &PodUid, _: &str, _: u32) -> Result<tokio::fs::File, BackendError> {
         Err(no_kernel("the log of a program that does not exist"))
     }
+
+    async fn next_log(
+        &self,
+        _: &PodUid,
+        _: &str,
+        _: u32,
+        _: &tokio::fs::File,
+    ) -> Result<Option<tokio::fs::File>, BackendError> {
+        Ok(None)
+    }
 }
 
 impl SimulatedPod {

@@ -24,6 +24,7 @@ pub mod probes;
 pub mod replacement;
 pub mod sandbox;
 pub mod termination;
+pub mod tidy;
 pub mod volumes;
 
 /// How long after an unexpected failure something is tried again.
@@ -81,6 +82,11 @@ pub enum Action {
     Kill {
         container: String,
     },
+    /// Remove what is left of an earlier run.
+    Forget {
+        container: String,
+        attempt: u32,
+    },
     /// Take the Pod's namespaces down.
     StopPod,
     /// Remove the Pod's directories and logs.
@@ -121,6 +127,8 @@ pub enum Ending {
     Deleted { grace: i64 },
     /// The kubelet ended it: phase Failed, with this reason and message.
     Failed { reason: &'static str, message: String, grace: Option<i64> },
+    /// It does not fit on this node, and nothing of it was ever made.
+    Rejected { reason: &'static str, message: String },
 }
 
 impl Ending {
@@ -129,6 +137,7 @@ impl Ending {
     pub fn event(&self) -> Option<Event> {
         match self {
             Ending::Failed { reason: "DeadlineExceeded", message, .. } => Some(events::deadline_exceeded(message)),
+            Ending::Rejected { reason, message } => Some(events::rejected(reason, message)),
             Ending::Finished | Ending::Deleted { .. } | Ending::Failed { .. } => None,
         }
     }
@@ -156,6 +165,7 @@ fn stages(plan: &mut Plan<'_>) -> ControlFlow<()> {
     termination::decide(plan)?;
     volumes::decide(plan)?;
     sandbox::decide(plan)?;
+    tidy::decide(plan);
     hooks::decide(plan);
     replacement::decide(plan);
     probes::decide(plan);

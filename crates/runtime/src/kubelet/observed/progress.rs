@@ -16,6 +16,10 @@ use crate::probes::Kind;
 pub enum Done {
     Ok,
     Failed(String),
+    /// The volume is set up; when a token in it is to be renewed.
+    Volume {
+        renew_at: Option<Timestamp>,
+    },
     /// The Pod's namespaces are made.
     Pod(PodState),
     /// What the store has under the reference.
@@ -38,6 +42,10 @@ impl Observed {
             Action::End(ending) => {
                 if let Ending::Failed { reason, message, .. } = ending {
                     self.failure = Some(((*reason).to_owned(), message.clone()));
+                }
+                if let Ending::Rejected { reason, message } = ending {
+                    self.failure = Some(((*reason).to_owned(), format!("Pod was rejected: {message}")));
+                    self.rejected = true;
                 }
                 self.ending = Some((ending.clone(), now));
                 ending.event().map(|event| Told { field_path: None, event }).into_iter().collect()
@@ -124,6 +132,11 @@ impl Observed {
                     stop.killed = true;
                 }
             }
+            Action::Forget { container, attempt } => {
+                if let Some(record) = self.containers.get_mut(container) {
+                    record.obsolete.remove(attempt);
+                }
+            }
             Action::StopPod => {
                 self.stopped = true;
                 if let Some(sandbox) = &mut self.sandbox {
@@ -202,6 +215,9 @@ impl Observed {
             record.failures = record.failures.saturating_add(1);
             record.retry_at = Some(restart::later(now, decide::volumes::retry_after(record.failures)));
             return vec![Told { field_path: None, event: events::failed_mount(name, &message) }];
+        }
+        if let Done::Volume { renew_at } = done {
+            record.renew_at = renew_at;
         }
         record.ready = true;
         record.failures = 0;
@@ -399,6 +415,7 @@ impl ContainerRecord {
 
     /// A new run takes the place of the newest.
     fn begin_run(&mut self, run: Run) {
+        self.obsolete.extend(self.previous.take().map(|run| run.attempt));
         self.previous = self.run.replace(run);
         self.stop = None;
     }

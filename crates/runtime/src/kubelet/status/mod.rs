@@ -21,6 +21,9 @@ use super::resources;
 /// `told` is the status the API server was last told: what has not changed keeps its times.
 #[must_use]
 pub fn status(pod: &Pod, observed: &Observed, told: Option<&PodStatus>, host_ip: &str, now: Timestamp) -> PodStatus {
+    if observed.rejected {
+        return rejected(pod, observed, told, now);
+    }
     let init: Vec<_> = members::init(pod).map(|member| containers::status(pod, observed, &member)).collect();
     let main: Vec<_> = members::main(pod).map(|member| containers::status(pod, observed, &member)).collect();
     let ephemeral: Vec<_> = members::ephemeral(pod).map(|member| containers::status(pod, observed, &member)).collect();
@@ -52,6 +55,20 @@ pub fn status(pod: &Pod, observed: &Observed, told: Option<&PodStatus>, host_ip:
         nominated_node_name: told.and_then(|told| told.nominated_node_name.clone()),
         resize: told.and_then(|told| told.resize.clone()),
         resource_claim_statuses: told.and_then(|told| told.resource_claim_statuses.clone()),
+    }
+}
+
+/// Of a Pod that the node did not take (pkg/kubelet/kubelet.go, rejectPod).
+fn rejected(pod: &Pod, observed: &Observed, told: Option<&PodStatus>, now: Timestamp) -> PodStatus {
+    let (reason, message) = observed.failure.clone().unzip();
+    PodStatus {
+        phase: Some("Failed".to_owned()),
+        reason,
+        message,
+        conditions: told.and_then(|told| told.conditions.clone()),
+        start_time: told.and_then(|told| told.start_time.clone()).or(Some(seconds(now))),
+        qos_class: Some(resources::qos_name(resources::qos(pod)).to_owned()),
+        ..PodStatus::default()
     }
 }
 

@@ -8,6 +8,12 @@ use http::{HeaderName, HeaderValue, Request, StatusCode};
 use http_body_util::Empty;
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::{Error as TlsError, InvalidMessage};
 
 use super::{dial, join};
 use crate::backend::ProbeOutcome;
@@ -76,10 +82,32 @@ pub(super) async fn attempt(mut target: Target, headers: &[(String, String)], ti
 }
 
 async fn get(target: &Target, headers: &[(String, String)]) -> Result<(StatusCode, Option<String>), String> {
-    if target.https {
-        return Err("this node does not speak HTTPS yet".to_owned());
-    }
     let stream = dial(&target.host, target.port).await?;
+    match target.https {
+        true => exchange(encrypt(target, stream).await?, target, headers).await,
+        false => exchange(stream, target, headers).await,
+    }
+}
+
+/// The certificate is not checked: a container's is its own affair, and a probe carries no secret.
+async fn encrypt(target: &Target, stream: TcpStream) -> Result<TlsStream<TcpStream>, String> {
+    let name = ServerName::try_from(target.host.clone()).map_err(|error| error.to_string())?;
+    let connected = TlsConnector::from(podlab_client::unchecked_tls()?).connect(name, stream).await;
+    connected.map_err(|error| match error.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>()) {
+        Some(TlsError::InvalidMessage(InvalidMessage::InvalidContentType)) => {
+            "http: server gave HTTP response to HTTPS client".to_owned()
+        }
+        _ if error.kind() == std::io::ErrorKind::UnexpectedEof => "EOF".to_owned(),
+        Some(other) => format!("tls: {other}"),
+        None => format!("read: {}", super::text(&error)),
+    })
+}
+
+async fn exchange(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    target: &Target,
+    headers: &[(String, String)],
+) -> Result<(StatusCode, Option<String>), String> {
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
     let request = request(target, headers)?;
@@ -158,6 +186,31 @@ mod tests {
         let port = server(answers).await;
         let target = Target { https: false, host: "127.0.0.1".to_owned(), port, path: "/healthy".to_owned() };
         (port, attempt(target, &[], timeout).await)
+    }
+
+    /// Any certificate will do; and who speaks no TLS is told apart.
+    #[tokio::test]
+    async fn encrypted() {
+        use podlab_apiserver::{Pki, Server, ServerConfig, Storage, UnixNodes};
+        let server = Server::start(ServerConfig {
+            storage: Storage::Memory,
+            pki: Pki::ephemeral().unwrap(),
+            now: std::sync::Arc::new(jiff::Timestamp::now),
+            nodes: std::sync::Arc::new(UnixNodes { nodes: "/nonexistent".into() }),
+        })
+        .await
+        .unwrap();
+        let port = server.listen_tls(([127, 0, 0, 1], 0).into()).await.unwrap().port();
+        let target =
+            |port, path: &str| Target { https: true, host: "127.0.0.1".to_owned(), port, path: path.to_owned() };
+        assert_eq!(attempt(target(port, "/livez"), &[], LONG).await, ProbeOutcome::Success);
+        let ProbeOutcome::Failure(text) = attempt(target(port, "/no/such/path"), &[], LONG).await else {
+            panic!("there is no such path")
+        };
+        assert!(text.starts_with("HTTP probe failed with statuscode: 4"), "{text}");
+        let plain = self::server(&["HTTP/1.1 400 Bad Request\r\n\r\n"]).await;
+        let text = format!("Get \"https://127.0.0.1:{plain}/\": http: server gave HTTP response to HTTPS client");
+        assert_eq!(attempt(target(plain, "/"), &[], LONG).await, ProbeOutcome::Failure(text));
     }
 
     const LONG: Duration = Duration::from_secs(30);

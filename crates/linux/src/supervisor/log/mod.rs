@@ -4,10 +4,12 @@
 //! container ends, comes in parts: `P` for all but the last (kubernetes/design-proposals-archive,
 //! node/kubelet-cri-logging.md).
 
-use std::fs::{File, OpenOptions};
+mod last_words;
+pub mod rotate;
+
+use std::fs::File;
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::clock;
 use crate::error::{During, Refusal};
@@ -51,7 +53,9 @@ impl Lines {
     pub(super) fn push(&mut self, mut bytes: &[u8], time: &str, entries: &mut Vec<u8>) {
         while !bytes.is_empty() {
             let room = PART_LIMIT - self.begun.len();
-            let line_end = bytes.iter().take(room).position(|byte| *byte == b'\n');
+            let next = &bytes[..room.min(bytes.len())];
+            // Most parts of a long line have no end, and the library's answer to this question is the fast one.
+            let line_end = if next.contains(&b'\n') { next.iter().position(|byte| *byte == b'\n') } else { None };
             match line_end {
                 Some(end) => {
                     self.begun.extend_from_slice(&bytes[..end]);
@@ -59,7 +63,7 @@ impl Lines {
                     bytes = &bytes[end + 1..];
                 }
                 None => {
-                    let (part, rest) = bytes.split_at(room.min(bytes.len()));
+                    let (part, rest) = bytes.split_at(next.len());
                     self.begun.extend_from_slice(part);
                     if self.begun.len() == PART_LIMIT {
                         self.emit(b'P', time, entries);
@@ -87,10 +91,12 @@ impl Lines {
     }
 }
 
-/// The file. It is opened once, before the container runs; what happens to its path later changes nothing.
+/// The file. It is opened before the container runs; what others do to its path later changes nothing until it is full.
 #[derive(Debug)]
 pub(super) struct Log {
     file: File,
+    path: PathBuf,
+    size: u64,
 }
 
 impl Log {
@@ -98,24 +104,40 @@ impl Log {
         if let Some(directory) = path.parent() {
             std::fs::create_dir_all(directory).during("create directory", directory.display())?;
         }
-        let mut options = OpenOptions::new();
-        options.create(true).append(true).mode(0o640);
-        let file = options.open(path).during("create log", path.display())?;
-        Ok(Self { file })
+        let file = rotate::open(path).during("create log", path.display())?;
+        let size = file.metadata().during("examine log", path.display())?.len();
+        Ok(Self { file, path: path.to_owned(), size })
     }
 
-    /// Writes what was read from a stream. A full disk loses lines; it does not stop the container.
+    /// Writes what was read from a stream.
     pub(super) fn write(&mut self, lines: &mut Lines, bytes: &[u8]) {
         let mut entries = Vec::with_capacity(bytes.len() + 64);
         lines.push(bytes, &clock::rfc3339(clock::now()), &mut entries);
-        let _ = self.file.write_all(&entries);
+        self.append(&entries);
     }
 
     /// Writes what a stream leaves at its end.
     pub(super) fn finish(&mut self, lines: &mut Lines) {
         let mut entries = Vec::new();
         lines.finish(&clock::rfc3339(clock::now()), &mut entries);
-        let _ = self.file.write_all(&entries);
+        self.append(&entries);
+    }
+
+    /// The end of the log.
+    pub(super) fn last_words(&self) -> String {
+        last_words::read(&self.file).unwrap_or_default()
+    }
+
+    /// A full disk loses lines; it does not stop the container.
+    fn append(&mut self, entries: &[u8]) {
+        if self.size + entries.len() as u64 > rotate::MAX_SIZE
+            && let Ok(file) = rotate::rotate(&self.path)
+        {
+            self.file = file;
+            self.size = 0;
+        }
+        self.size += entries.len() as u64;
+        let _ = self.file.write_all(entries);
     }
 }
 

@@ -1,0 +1,81 @@
+//! The files of a container's log: the newest, and those it was before it grew too long.
+
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use podlab_linux::supervisor::log::rotate::{MAX_FILES, older};
+use tokio::fs::File;
+
+use crate::backend::{BackendError, PodUid};
+
+/// Opens the newest file of a log.
+pub(super) async fn open(uid: &PodUid, container: &str, path: &Path) -> Result<File, BackendError> {
+    File::open(path).await.map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => BackendError::NoSuchContainer { pod: uid.clone(), container: container.to_owned() },
+        _ => BackendError::Io { pod: uid.clone(), what: "opening a log", source },
+    })
+}
+
+/// The file after `current`; `None` when there is none yet.
+pub(super) async fn next(
+    uid: &PodUid,
+    container: &str,
+    path: &Path,
+    current: &File,
+) -> Result<Option<File>, BackendError> {
+    let failed = |source| BackendError::Io { pod: uid.clone(), what: "looking for the next log", source };
+    let own = identity(current).await.map_err(failed)?;
+    let mut newer = open(uid, container, path).await?;
+    if identity(&newer).await.map_err(failed)? == own {
+        return Ok(None);
+    }
+    // From the newest back, to the one that was begun when `current` was full. Should that one be gone already (a very
+    // slow reader), the oldest that is left goes on.
+    for age in 1..MAX_FILES {
+        let file = match File::open(older(path, age)).await {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(failed(error)),
+        };
+        if identity(&file).await.map_err(failed)? == own {
+            break;
+        }
+        newer = file;
+    }
+    Ok(Some(newer))
+}
+
+async fn identity(file: &File) -> io::Result<(u64, u64)> {
+    let metadata = file.metadata().await?;
+    Ok((metadata.dev(), metadata.ino()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn each_file_leads_to_the_one_after_it() {
+        let temporary = tempfile::tempdir().unwrap();
+        let path = temporary.path().join("0.log");
+        for age in 0..4 {
+            std::fs::write(older(&path, age), age.to_string()).unwrap();
+        }
+        let uid = "uid".to_owned();
+        for age in (1..4).rev() {
+            let current = File::open(older(&path, age)).await.unwrap();
+            let found = next(&uid, "main", &path, &current).await.unwrap().unwrap();
+            let expected = File::open(older(&path, age - 1)).await.unwrap();
+            assert_eq!(identity(&found).await.unwrap(), identity(&expected).await.unwrap(), "{age}");
+        }
+        let newest = File::open(&path).await.unwrap();
+        assert!(next(&uid, "main", &path, &newest).await.unwrap().is_none());
+        // Its file was removed meanwhile: the oldest that is left goes on.
+        let lost = File::open(older(&path, 3)).await.unwrap();
+        std::fs::remove_file(older(&path, 3)).unwrap();
+        let found = next(&uid, "main", &path, &lost).await.unwrap().unwrap();
+        let expected = File::open(older(&path, 2)).await.unwrap();
+        assert_eq!(identity(&found).await.unwrap(), identity(&expected).await.unwrap());
+    }
+}
