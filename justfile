@@ -34,9 +34,10 @@ lint:
     cargo clippy --workspace --all-targets -- -D warnings
     cargo doc --workspace --no-deps --document-private-items
 
-# Benchmarks, as ratios to the peers that are installed
+# Benchmarks of the debug and of the release build, as a table; `just bench pod-get` measures one figure
 bench *ARGS:
-    cargo bench {{ARGS}}
+    cargo bench --profile dev -p podlab-bench -- {{ARGS}}
+    cargo bench -p podlab-bench -- {{ARGS}}
 
 # The whole gate, as it runs before a change is taken
 ci:

@@ -8,6 +8,7 @@ mod doctor;
 mod help;
 mod images;
 mod lab;
+mod library;
 mod life;
 mod plug;
 mod rootless;
