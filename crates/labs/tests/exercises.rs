@@ -138,6 +138,21 @@ fn webserver() {
     exercises_of("webserver");
 }
 
+#[test]
+fn access() {
+    exercises_of("access");
+}
+
+#[test]
+fn sidecar() {
+    exercises_of("sidecar");
+}
+
+#[test]
+fn emptydir() {
+    exercises_of("emptydir");
+}
+
 /// A lab without its test would have exercises whose solutions nobody tried.
 #[test]
 fn the_exercises_of_every_lab_have_a_test() {

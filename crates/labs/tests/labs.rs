@@ -116,6 +116,21 @@ fn webserver() {
     lab("webserver");
 }
 
+#[test]
+fn access() {
+    lab("access");
+}
+
+#[test]
+fn sidecar() {
+    lab("sidecar");
+}
+
+#[test]
+fn emptydir() {
+    lab("emptydir");
+}
+
 /// A lab without its test would be one that nobody ran.
 #[test]
 fn every_lab_has_a_test() {

@@ -25,6 +25,7 @@
 //!   - name: label-among-annotations
 //!     of: labelled
 //!     when: pods.exists(p, has(p.metadata.annotations) && …)
+//!     patient: false                   # true: only when the check's time is over, for it may heal
 //!     says: …
 //!     at: metadata.annotations
 //!     try: …
@@ -240,8 +241,9 @@ fn ok() -> u16 {
     200
 }
 
-/// A known wrong state: what it is, and what to say to someone who is in it. It must not hold of a state that heals by
-/// itself, for a check stops waiting as soon as one of its diagnoses holds.
+/// A known wrong state: what it is, and what to say to someone who is in it. A check stops waiting as soon as one of its
+/// diagnoses holds; one that may also hold of a state that heals by itself says that it is `patient`, and is looked at
+/// when the time is over.
 #[derive(Debug)]
 pub struct Diagnosis {
     /// Its name; unique over all exercises.
@@ -250,6 +252,8 @@ pub struct Diagnosis {
     pub of: String,
     /// How it is recognised.
     pub when: Expression,
+    /// It is recognised only when the time of the check is over.
+    pub patient: bool,
     /// What it is.
     pub says: String,
     /// Where in the learner's file.
@@ -311,6 +315,8 @@ struct RawDiagnosis {
     name: String,
     of: String,
     when: Expression,
+    #[serde(default)]
+    patient: bool,
     says: String,
     at: Option<String>,
     r#try: String,
@@ -376,14 +382,15 @@ fn decode(name: &str, lab: &str, folder: &Path, path: &Path, text: &str) -> Resu
 
     let mut diagnoses: Vec<Diagnosis> = Vec::with_capacity(raw.diagnoses.len());
     for diagnosis in raw.diagnoses {
-        let (at, RawDiagnosis { name, of, when, says, at: place, r#try }) = (diagnosis.referenced, diagnosis.value);
+        let (at, RawDiagnosis { name, of, when, patient, says, at: place, r#try }) =
+            (diagnosis.referenced, diagnosis.value);
         if !checks.iter().any(|check| check.name == of) {
             return Err(wrong_at(at, "a diagnosis of nothing", &format!("no check is called {of}")));
         }
         if diagnoses.iter().any(|earlier| earlier.name == name) {
             return Err(wrong_at(at, "a name is used twice", "an earlier diagnosis has this name"));
         }
-        diagnoses.push(Diagnosis { name, of, when, says, at: place, r#try });
+        diagnoses.push(Diagnosis { name, of, when, patient, says, at: place, r#try });
     }
 
     if raw.wrong.value.len() < 2 {

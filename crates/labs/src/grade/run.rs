@@ -214,7 +214,7 @@ impl Grading<'_> {
             if condition.holds(&variables) {
                 return Ok(());
             }
-            let recognised = self.exercise.diagnoses_of(check).any(|diagnosis| diagnosis.when.holds(&variables));
+            let recognised = self.is_recognised(check, &variables);
             let changed = if recognised { None } else { timeout_at(deadline, changes.next()).await.ok() };
             match changed {
                 Some(changed) => changed?,
@@ -238,7 +238,7 @@ impl Grading<'_> {
         if answer.satisfies(wanted) {
             return Ok(());
         }
-        let observed = answer.words();
+        let (seen, observed) = (self.look().await?, answer.words());
         Err(Failure { seen, observed, before, http: Some(answer), ran: None }.into())
     }
 
@@ -258,7 +258,7 @@ impl Grading<'_> {
         };
         let recognised = |ran: &Ran| {
             let variables = self.variables(&seen, &before, None, Some(ran));
-            self.exercise.diagnoses_of(check).any(|diagnosis| diagnosis.when.holds(&variables))
+            self.is_recognised(check, &variables)
         };
         let enough = |ran: &Ran| satisfied(&seen, ran) || recognised(ran);
         let ran = commands.observe(&wanted.command, with, check.within, enough).await?;
@@ -288,6 +288,11 @@ impl Grading<'_> {
             next: diagnosis.map_or(&check.r#try, |diagnosis| &diagnosis.r#try).trim().to_owned(),
             section: self.exercise.section.clone(),
         }
+    }
+
+    /// Whether the check has failed for good.
+    fn is_recognised(&self, check: &Check, variables: &Variables) -> bool {
+        self.exercise.diagnoses_of(check).any(|diagnosis| !diagnosis.patient && diagnosis.when.holds(variables))
     }
 
     /// The events as they would read in the learner's own namespace.

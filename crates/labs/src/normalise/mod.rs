@@ -87,7 +87,7 @@ pub const RULES: [Rule; 11] = [
     Rule {
         name: "port",
         why: "the kernel picks the near end's port of a connection (32768 and up)",
-        pattern: r"((?:\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}|<pod-ip(?:-\d)?>|\[::1\]):)(?:3[2-9]\d{3}|[4-6]\d{4})\b",
+        pattern: r"((?:\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}|<pod-ip(?:-\d)?>|\[::1\]):|Handling connection for )(?:3[2-9]\d{3}|[4-6]\d{4})\b",
         replacement: "$1<port>",
     },
 ];
@@ -169,6 +169,7 @@ mod tests {
             ("10.244.0.6 then 10.244.0.7 and 10.244.0.6", "<pod-ip> then <pod-ip-2> and <pod-ip>"),
             ("name: kube-api-access-s6b8s", "name: kube-api-access-xxxxx"),
             ("Forwarding from 127.0.0.1:37111 -> 8080", "Forwarding from 127.0.0.1:<port> -> 8080"),
+            ("Handling connection for 38241", "Handling connection for <port>"),
             ("10.244.0.1:51234 GET /healthy", "<pod-ip>:<port> GET /healthy"),
         ] {
             assert_eq!(normalise(text), normal);
