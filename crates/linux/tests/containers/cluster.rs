@@ -149,8 +149,16 @@ fn make_layer(layer: &Path) -> std::io::Result<()> {
     passwd.write_all(b"root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/home/user:/bin/sh\n")
 }
 
-/// The part of the kubelet: nothing.
-pub(crate) fn idle() -> ExitCode {
+/// Where a scenario finds the kubelet's configuration, on the node.
+pub(crate) const KUBELET_CONFIG: &str = "/run/kubelet.json";
+
+/// The part of the kubelet: nothing, but what it was told is written down.
+pub(crate) fn idle(config: &str) -> ExitCode {
+    // In one step, since somebody may be waiting for it.
+    let next = format!("{KUBELET_CONFIG}.next");
+    if let Err(error) = fs::write(&next, config).and_then(|()| fs::rename(&next, KUBELET_CONFIG)) {
+        eprintln!("{KUBELET_CONFIG}: {error}");
+    }
     loop {
         let _ = rustix::event::poll(&mut [], None);
     }

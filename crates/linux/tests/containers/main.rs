@@ -8,6 +8,7 @@
 
 mod cluster;
 mod hostile;
+mod limits;
 mod logs;
 mod mounts;
 mod pod;
@@ -27,7 +28,7 @@ fn main() -> ExitCode {
         ["internal", janitor::ROLE, config] => {
             janitor::main(serde_json::from_str(config).expect("janitor configuration"))
         }
-        ["internal", "kubelet", _] => cluster::idle(),
+        ["internal", "kubelet", config] => cluster::idle(config),
         ["internal", "scenario", directory, name] => cluster::enter(directory, name),
         ["internal", "inside", name] => scenarios::run(name),
         ["in-container", ..] => program::main(&words[1..]),

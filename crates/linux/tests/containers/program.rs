@@ -1,16 +1,14 @@
 //! The program inside the containers: `program in-container WHAT`.
 
 use std::io::{BufRead, Read, Write};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 pub(crate) fn main(words: &[&str]) -> ExitCode {
     match words {
         ["print", texts @ ..] => texts.iter().for_each(|text| println!("{text}")),
         ["error", text] => eprintln!("{text}"),
         ["exit", code] => return ExitCode::from(code.parse::<u8>().unwrap_or(99)),
-        ["wait"] => loop {
-            let _ = rustix::event::poll(&mut [], None);
-        },
+        ["wait"] => wait(),
         // Ends on SIGTERM, which a first process only gets when it asks for it.
         ["serve", port] => serve(port),
         ["cat"] => drop(std::io::copy(&mut std::io::stdin(), &mut std::io::stdout())),
@@ -49,6 +47,14 @@ pub(crate) fn main(words: &[&str]) -> ExitCode {
         }
         ["where"] => println!("{}", std::env::current_dir().map(|path| path.display().to_string()).unwrap_or_default()),
         ["eat", bytes] => eat(bytes.parse().unwrap_or(usize::MAX)),
+        ["hold", bytes] => hold(bytes.parse().unwrap_or(0)),
+        ["threads"] => threads(),
+        ["burn", milliseconds] => burn(milliseconds.parse().unwrap_or(0)),
+        ["with-child"] => {
+            let child = Command::new("/proc/self/exe").args(["in-container", "wait"]).spawn();
+            println!("{}", if child.is_ok() { "two of us" } else { "alone" });
+            wait();
+        }
         ["first-line"] => {
             let mut line = String::new();
             let _ = std::io::stdin().lock().read_line(&mut line);
@@ -100,6 +106,36 @@ pub(crate) fn main(words: &[&str]) -> ExitCode {
         _ => return ExitCode::from(98),
     }
     ExitCode::SUCCESS
+}
+
+/// Does nothing, for ever.
+fn wait() -> ! {
+    loop {
+        let _ = rustix::event::poll(&mut [], None);
+    }
+}
+
+/// Starts threads until that is refused, and says how many there were with the first one.
+fn threads() {
+    let running = std::sync::Barrier::new(usize::MAX);
+    std::thread::scope(|scope| {
+        let refused = (1..100).find(|_| std::thread::Builder::new().spawn_scoped(scope, || running.wait()).is_err());
+        println!("{}", refused.unwrap_or(100));
+        std::process::exit(0);
+    });
+}
+
+/// Uses the processor for this long, in its own time.
+fn burn(milliseconds: i64) {
+    let used = || rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    while used().tv_sec * 1000 + used().tv_nsec / 1_000_000 < milliseconds {}
+}
+
+/// Holds this much memory, touched, and waits.
+fn hold(bytes: usize) -> ! {
+    let held = vec![1_u8; bytes];
+    println!("holding {}", std::hint::black_box(&held).len());
+    wait();
 }
 
 /// Answers every connection with one line.

@@ -28,6 +28,10 @@ pub(crate) const ALL: &[(&str, Scenario)] = &[
     ("attach_and_stdin", attach_and_stdin),
     ("ports", ports),
     ("out_of_memory", out_of_memory),
+    ("a_limit_on_processes", crate::limits::a_limit_on_processes),
+    ("a_limit_on_the_processor", crate::limits::a_limit_on_the_processor),
+    ("what_a_container_uses", crate::limits::what_a_container_uses),
+    ("all_of_a_container_is_killed", crate::limits::all_of_a_container_is_killed),
     ("a_killed_supervisor", a_killed_supervisor),
     ("shared_processes", shared_processes),
     ("a_line_without_end", crate::logs::a_line_without_end),
@@ -220,7 +224,7 @@ fn exec_in_a_container() -> Result<(), String> {
     until(|| Ok(processes(&pod.exec("main", &["list", "/proc"])?.1) < processes(&before)))
 }
 
-fn processes(list: &str) -> usize {
+pub(crate) fn processes(list: &str) -> usize {
     list.split_whitespace().filter(|name| name.bytes().all(|byte| byte.is_ascii_digit())).count()
 }
 
