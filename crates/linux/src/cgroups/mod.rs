@@ -11,6 +11,7 @@
 mod discover;
 mod files;
 mod settings;
+mod writable;
 
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
@@ -25,6 +26,7 @@ use crate::error::{During, Refusal};
 pub use discover::cluster_name;
 pub use files::{Limits, Usage, quota, shares, weight};
 pub use settings::Settings;
+pub use writable::make_writable;
 
 /// A resource that is limited and counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -31,8 +31,9 @@ pub(super) fn seal(mut config: FabricConfig) -> Result<Infallible, Refusal> {
         .during("make private", "/")?;
 
     let program = match from_machine {
-        // In a user namespace, root owns only the mounts that were copied for it, and finds the file there by its name.
-        Err(Errno::PERM) => {
+        // In a user namespace, root owns only the mounts that were copied for it, and finds the file there by its name. So
+        // does a machine that has moved into a mount namespace of its own (`cgroups::make_writable`).
+        Err(Errno::PERM | Errno::INVAL) => {
             let path = std::fs::read_link("/proc/self/exe").during("read link", "/proc/self/exe")?;
             view_of_program(&path).during("bind", path.display())?
         }

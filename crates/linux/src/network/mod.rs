@@ -14,12 +14,15 @@
 mod netlink;
 
 use std::net::Ipv4Addr;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 pub use netlink::{Link, Netlink};
+use rustix::io::Errno;
+use rustix::mount::MountAttrFlags;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{During, Refusal};
+use crate::rootfs::Mount;
 
 /// A block of addresses: `10.244.0.0/24`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -141,8 +144,22 @@ pub fn open_own_namespace() -> Result<std::os::fd::OwnedFd, Refusal> {
 
 /// Packets may pass through this network namespace (the setting belongs to the namespace of who writes it).
 fn forward() -> Result<(), Refusal> {
-    let path = "/proc/sys/net/ipv4/ip_forward";
-    std::fs::write(path, "1").during("write", path)
+    use rustix::fs::{Mode, OFlags};
+    let (proc, setting) = ("/proc", "sys/net/ipv4/ip_forward");
+    let write = |proc: BorrowedFd<'_>| {
+        let file = rustix::fs::openat(proc, setting, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
+        rustix::io::write(&file, b"1").map(drop)
+    };
+    let shown = rustix::fs::open(proc, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).during("open", proc)?;
+    let written = match write(shown.as_fd()) {
+        // In a container `/proc/sys` is write-protected: a mount. Another view of the same files is not.
+        Err(Errno::ROFS) => match Mount::new("proc", &[], MountAttrFlags::empty()) {
+            Ok(own) => write(own.as_fd()),
+            Err(_) => Err(Errno::ROFS),
+        },
+        other => other,
+    };
+    written.during("write", format_args!("{proc}/{setting}"))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
-use podlab_linux::cgroups::{Controller, Tree};
+use podlab_linux::cgroups::{self, Controller, Tree};
 use podlab_linux::namespaces::{Namespaces, unshare};
 use podlab_linux::network;
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
@@ -177,6 +177,8 @@ fn network() -> Seen {
 }
 
 fn cgroup(controller: Controller) -> Seen {
+    // As the machine does; where that is refused, the directory will say so.
+    let _ = cgroups::make_writable();
     let tree = Tree::discover(&format!("podlab-doctor-{}", std::process::id()));
     let has = tree.has(controller);
     let place = tree.hierarchies.iter().find(|hierarchy| hierarchy.controllers.contains(&controller));

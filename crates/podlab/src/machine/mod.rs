@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use podlab_linux::{fabric, janitor, node};
+use podlab_linux::{cgroups, fabric, janitor, node};
 use serde::{Deserialize, Serialize};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
@@ -74,6 +74,10 @@ fn machine(config: MachineConfig, say: &mut dyn FnMut(Report)) -> anyhow::Result
     directory.create()?;
     let _lock = lock::take(&directory)?;
     crate::logging::to_file(&directory.log("machine"))?;
+    // For all parts together: what the fabric makes there the janitor has to be able to remove.
+    if let Err(refusal) = cgroups::make_writable() {
+        tracing::warn!(%refusal, "cgroups stay read-only");
+    }
     MachineRecord::end_parts_of_the_last(&directory);
     for left in janitor::sweep(directory.path()) {
         say(Report::Notice(format!("left by a run that was killed, now gone: {left}")));
