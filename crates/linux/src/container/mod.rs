@@ -59,6 +59,8 @@ pub struct ContainerSpec {
     pub termination_message_path: String,
     /// The end of the log is its last words, when it failed and left no others.
     pub last_words_from_log: bool,
+    /// The id of the container whose pid namespace it is in, and with which it ends.
+    pub target: Option<String>,
 }
 
 /// What the processes of a container may do.
@@ -91,7 +93,7 @@ pub(crate) struct Surroundings<'a> {
     /// The doors of the container's cgroup.
     pub(crate) doors: &'a [OwnedFd],
     pub(crate) user_namespace: bool,
-    /// The containers share the supervisor's pid namespace.
+    /// It gets no pid namespace of its own: the Pod's containers share one, or it is put into another one's.
     pub(crate) share_processes: bool,
 }
 

@@ -15,7 +15,7 @@ use crate::cgroups::Cgroup;
 use crate::container::child::TerminalMade;
 use crate::container::{self, ContainerSpec, StartError, Stdio, Surroundings};
 use crate::error::{During, Refusal};
-use crate::namespaces::{Ended, Process};
+use crate::namespaces::{Ended, Namespaces, Process};
 use crate::protocol::{ContainerReport, ExitReport, Reply};
 use crate::rootfs::{BindMount, Propagation};
 use crate::wire::Connection;
@@ -132,7 +132,14 @@ impl Supervisor {
             }
             return;
         }
-        match create(&self.pod, spec, client) {
+        let target = match &spec.target {
+            None => None,
+            Some(id) => match self.containers.iter().find(|known| known.spec.id == *id && known.is_running()) {
+                Some(target) => Some((&target.process, &self.own)),
+                None => return self.reply(client, &Reply::NoSuchContainer, &[]),
+            },
+        };
+        match create(&self.pod, spec, client, target) {
             Ok(container) => self.containers.push(container),
             Err(refusal) => self.reply(client, &Reply::StartFailed(StartError::from(refusal)), &[]),
         }
@@ -208,7 +215,7 @@ impl Supervisor {
     /// again.
     fn finish_container(&mut self, index: usize, ended: Ended) {
         let container = &mut self.containers[index];
-        if self.pod.spec.share_processes {
+        if self.pod.spec.share_processes || container.spec.target.is_some() {
             // With a pid namespace of its own the kernel has ended the others, too.
             container.cgroup.kill();
         }
@@ -286,8 +293,14 @@ impl Supervisor {
     }
 }
 
-/// Makes what a container needs and forks its first process.
-fn create(pod: &PodContext, mut spec: ContainerSpec, client: ClientId) -> Result<Container, Refusal> {
+/// Makes what a container needs and forks its first process; with a `target` (and the way back from it) among the
+/// processes of that one.
+fn create(
+    pod: &PodContext,
+    mut spec: ContainerSpec,
+    client: ClientId,
+    target: Option<(&Process, &Process)>,
+) -> Result<Container, Refusal> {
     let directory = pod.directory.container(&spec.id);
     std::fs::create_dir_all(&directory).during("create directory", directory.display())?;
     let log = Log::create(&pod.directory.log(&spec.name, spec.attempt))?;
@@ -306,10 +319,19 @@ fn create(pod: &PodContext, mut spec: ContainerSpec, client: ClientId) -> Result
         hierarchies: &pod.cgroups.hierarchies,
         doors: &cgroup.doors()?,
         user_namespace: pod.user_namespace,
-        share_processes: pod.spec.share_processes,
+        share_processes: pod.spec.share_processes || target.is_some(),
     };
     fail_point::reached("supervisor-container-prepared");
-    let starting = container::start(&spec, &surroundings, &theirs)?;
+    let starting = match target {
+        None => container::start(&spec, &surroundings, &theirs)?,
+        // As for an exec: our children are born there for the time of the fork.
+        Some((target, own)) => {
+            target.enter(Namespaces::PROCESS_ID)?;
+            let starting = container::start(&spec, &surroundings, &theirs);
+            own.enter(Namespaces::PROCESS_ID)?;
+            starting?
+        }
+    };
     fail_point::reached("supervisor-container-forked");
     Ok(Container {
         cgroup,

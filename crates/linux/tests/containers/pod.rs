@@ -177,6 +177,7 @@ pub(crate) fn container(name: &str, words: &[&str]) -> ContainerSpec {
         terminal: false,
         termination_message_path: "/dev/termination-log".to_owned(),
         last_words_from_log: false,
+        target: None,
     }
 }
 

@@ -4,6 +4,7 @@
 mod bad_input;
 mod book;
 mod clients;
+mod debug;
 mod doctor;
 mod help;
 mod images;
@@ -13,6 +14,7 @@ mod life;
 mod plug;
 mod rootless;
 mod side_by_side;
+mod usage;
 mod xray;
 
 use assert_cmd::Command;

@@ -3,9 +3,10 @@
 //! A Pod that names its node itself never met the scheduler. The reasons and their order are those of
 //! pkg/kubelet/lifecycle/predicate.go (generalFilter).
 
-use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::core::v1::{Node, Pod, Taint};
 
 use super::decide::Ending;
+use crate::backend::Qos;
 use crate::scheduler::filters::{self, tolerated};
 use crate::scheduler::snapshot::{Incoming, NodeInfo, PodInfo, Snapshot};
 
@@ -38,6 +39,24 @@ pub fn admit<'a>(node: &Node, others: impl Iterator<Item = &'a Pod>, pod: &Pod) 
     // One that keeps new Pods away only (NoSchedule) is the scheduler's affair.
     let repels = info.taints.iter().any(|taint| taint.effect == "NoExecute" && !tolerated(taint, tolerations));
     if repels { Err(predicate("TaintToleration", "node(s) had untolerated taint(s)")) } else { Ok(()) }
+}
+
+/// Under memory pressure, Pods that asked for nothing are not taken (pkg/kubelet/eviction/eviction_manager.go, Admit).
+///
+/// # Errors
+/// How the Pod ends that the node does not take.
+pub fn admit_under_pressure(pressure: bool, pod: &Pod) -> Result<(), Ending> {
+    let taint = Taint {
+        key: "node.kubernetes.io/memory-pressure".to_owned(),
+        effect: "NoSchedule".to_owned(),
+        ..Taint::default()
+    };
+    let tolerations = pod.spec.as_ref().and_then(|spec| spec.tolerations.as_deref()).unwrap_or_default();
+    if !pressure || super::resources::qos(pod) != Qos::BestEffort || tolerated(&taint, tolerations) {
+        return Ok(());
+    }
+    let message = "The node had condition: [MemoryPressure]. ".to_owned();
+    Err(Ending::Rejected { reason: "Evicted", message })
 }
 
 fn predicate(name: &'static str, why: &str) -> Ending {

@@ -137,6 +137,7 @@ pub fn container(
             .termination_message_path
             .clone()
             .unwrap_or_else(|| "/dev/termination-log".to_owned()),
+        target: None,
         termination_message_from_log: spec.termination_message_policy.as_deref() == Some("FallbackToLogsOnError"),
     })
 }

@@ -233,10 +233,17 @@ impl<B: Backend, C: Clock> Effects<B, C> {
             Ok(sources) => sources,
             Err(message) => return config_error(message),
         };
-        let config = match config::container(&context.pod, &member, attempt, image, &sources, &self.around(context)) {
+        let mut config = match config::container(&context.pod, &member, attempt, image, &sources, &self.around(context))
+        {
             Ok(config) => config,
             Err(message) => return config_error(message),
         };
+        if let Some(target) = members::target(&context.pod, name) {
+            let Some((_, id)) = running(context, target) else {
+                return config_error(format!("unable to find target container {target}"));
+            };
+            config.target = Some(id);
+        }
         match self.backend.start_container(uid, &config).await {
             Ok(_) => Done::Ok,
             Err(BackendError::Start { reason, message }) => Done::NotStarted(

@@ -126,6 +126,10 @@ pub(super) fn deadline_exceeded(message: &str) -> Event {
     normal("DeadlineExceeded", message)
 }
 
+pub(super) fn evicted(message: &str) -> Event {
+    warning("Evicted", message)
+}
+
 pub(super) fn rejected(reason: &'static str, message: &str) -> Event {
     warning(reason, message)
 }

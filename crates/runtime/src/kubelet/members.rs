@@ -72,6 +72,14 @@ pub fn find<'a>(pod: &'a Pod, name: &str) -> Option<Member<'a>> {
     all(pod).find(|member| member.spec.name == name)
 }
 
+/// The container whose processes an ephemeral container is to see.
+#[must_use]
+pub fn target<'a>(pod: &'a Pod, name: &str) -> Option<&'a str> {
+    let mut all = pod.spec.iter().flat_map(|spec| spec.ephemeral_containers.iter().flatten());
+    let ephemeral = all.find(|container| container.name == name)?;
+    ephemeral.target_container_name.as_deref().filter(|target| !target.is_empty())
+}
+
 /// An ephemeral container has the fields of any other, less what makes no sense for it (ports, probes, resources).
 fn as_container(ephemeral: &EphemeralContainer) -> Container {
     Container {

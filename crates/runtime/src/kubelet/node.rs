@@ -11,6 +11,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, OwnerReference, Time};
 use podlab_client::{Client, Error, Object, Patch};
 use serde_json::json;
+use tokio::sync::watch;
 
 use crate::backend::NodeFacts;
 use crate::clock::Clock;
@@ -30,16 +31,29 @@ const RESERVED_MEMORY: u64 = 100 << 20;
 const KUBERNETES: &str = "v1.32.13";
 
 /// Registers the node and keeps it alive until the future is dropped.
-pub async fn keep<C: Clock>(facts: NodeFacts, clock: Arc<C>, client: Client) {
-    let mut uid = insist(&*clock, || register(&facts, &client, clock.now())).await;
+///
+/// `pressure` says whether there is too little memory; a change is told at once.
+pub async fn keep<C: Clock>(facts: NodeFacts, clock: Arc<C>, client: Client, mut pressure: watch::Receiver<bool>) {
+    let mut told = *pressure.borrow_and_update();
+    let mut uid = insist(&*clock, || register(&facts, told, &client, clock.now())).await;
     let mut reported = clock.elapsed();
     loop {
-        if clock.elapsed().saturating_sub(reported) >= REPORT {
-            uid = insist(&*clock, || register(&facts, &client, clock.now())).await;
-            reported = clock.elapsed();
+        let short = *pressure.borrow_and_update();
+        if short != told || clock.elapsed().saturating_sub(reported) >= REPORT {
+            uid = insist(&*clock, || register(&facts, short, &client, clock.now())).await;
+            (told, reported) = (short, clock.elapsed());
         }
         insist(&*clock, || renew(&facts.name, &uid, &client, clock.now())).await;
-        clock.sleep(RENEW).await;
+        let changed = async {
+            // Without the kubelet's other half there is nothing more to hear; it ends with this one.
+            if pressure.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            () = clock.sleep(RENEW) => {}
+            () = changed => {}
+        }
     }
 }
 
@@ -57,13 +71,13 @@ async fn insist<C: Clock, T, F: Future<Output = Result<T, Error>>>(clock: &C, at
 }
 
 /// Writes the Node, new or again, and returns its uid.
-async fn register(facts: &NodeFacts, client: &Client, now: Timestamp) -> Result<String, Error> {
+async fn register(facts: &NodeFacts, pressure: bool, client: &Client, now: Timestamp) -> Result<String, Error> {
     let known = match client.get::<Node>(None, &facts.name).await {
         Ok(node) => Some(node),
         Err(error) if error.is_not_found() => None,
         Err(error) => return Err(error),
     };
-    let status = status(facts, known.as_ref().and_then(|node| node.status.as_ref()), now);
+    let status = status(facts, pressure, known.as_ref().and_then(|node| node.status.as_ref()), now);
     let node = match known {
         Some(_) => {
             let patch = Patch::Merge(json!({ "status": status }));
@@ -108,7 +122,7 @@ async fn renew(name: &str, uid: &str, client: &Client, now: Timestamp) -> Result
 /// The Node as it is registered, for who cannot wait until the server has it.
 #[must_use]
 pub fn object(facts: &NodeFacts, now: Timestamp) -> Node {
-    Node { status: Some(status(facts, None, now)), ..describe(facts) }
+    Node { status: Some(status(facts, false, None, now)), ..describe(facts) }
 }
 
 /// The Node without its status.
@@ -143,7 +157,7 @@ fn describe(facts: &NodeFacts) -> Node {
 }
 
 /// The Node's status (golden 008 and 009).
-fn status(facts: &NodeFacts, told: Option<&NodeStatus>, now: Timestamp) -> NodeStatus {
+fn status(facts: &NodeFacts, pressure: bool, told: Option<&NodeStatus>, now: Timestamp) -> NodeStatus {
     let kibibytes = |bytes: u64| format!("{}Ki", bytes / 1024);
     let cpu = match facts.cpu_millis % 1000 {
         0 => (facts.cpu_millis / 1000).to_string(),
@@ -167,7 +181,7 @@ fn status(facts: &NodeFacts, told: Option<&NodeStatus>, now: Timestamp) -> NodeS
     NodeStatus {
         capacity: Some(amounts(facts.memory, kibibytes(storage))),
         allocatable: Some(amounts(facts.memory.saturating_sub(RESERVED_MEMORY), (storage / 10 * 9).to_string())),
-        conditions: Some(conditions(told, now)),
+        conditions: Some(conditions(pressure, told, now)),
         addresses: Some(vec![address("InternalIP", &facts.internal_ip), address("Hostname", &facts.name)]),
         node_info: Some(NodeSystemInfo {
             architecture: facts.architecture.clone(),
@@ -185,10 +199,14 @@ fn status(facts: &NodeFacts, told: Option<&NodeStatus>, now: Timestamp) -> NodeS
     }
 }
 
-fn conditions(told: Option<&NodeStatus>, now: Timestamp) -> Vec<NodeCondition> {
+fn conditions(pressure: bool, told: Option<&NodeStatus>, now: Timestamp) -> Vec<NodeCondition> {
     let told = told.and_then(|told| told.conditions.as_deref()).unwrap_or_default();
+    let memory = match pressure {
+        false => ("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
+        true => ("MemoryPressure", "True", "KubeletHasInsufficientMemory", "kubelet has insufficient memory available"),
+    };
     let all = [
-        ("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
+        memory,
         ("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
         ("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
         ("Ready", "True", "KubeletReady", "kubelet is posting ready status"),

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Node, PersistentVolumeClaim, Pod, PodStatus, Secret, Service};
 use podlab_client::cache::{Change, Changes};
@@ -16,6 +17,7 @@ use super::admission;
 use super::config::Names;
 use super::decide::Ending;
 use super::effects::Effects;
+use super::eviction;
 use super::node;
 use super::worker::{Input, Worker};
 use crate::backend::{Backend, BackendError, Event, PodState, PodUid};
@@ -25,6 +27,10 @@ use crate::server::{self, KnownPods};
 /// The address of the cluster's DNS service, and the names it answers for.
 const CLUSTER_DNS: &str = "10.96.0.10";
 const CLUSTER_DOMAIN: &str = "cluster.local";
+/// How often the node's memory is looked at, and how long it must have been enough before that is said
+/// (pkg/kubelet/eviction: monitoringInterval, and `evictionPressureTransitionPeriod`).
+const LOOK: Duration = Duration::from_secs(10);
+const RELIEF: Duration = Duration::from_secs(300);
 
 /// What a kubelet is started with.
 #[derive(Debug)]
@@ -61,7 +67,8 @@ pub async fn run<B: Backend, C: Clock>(
     // Ended with this future, whatever ends it.
     let mut tasks = JoinSet::new();
     let served = server::serve(config.listener, Arc::clone(&backend), Arc::clone(&clock), Arc::clone(&table) as _);
-    tasks.spawn(node::keep(facts.clone(), Arc::clone(&clock), client.clone()));
+    let pressure = watch::Sender::new(false);
+    tasks.spawn(node::keep(facts.clone(), Arc::clone(&clock), client.clone(), pressure.subscribe()));
 
     let now = {
         let clock = Arc::clone(&clock);
@@ -95,6 +102,7 @@ pub async fn run<B: Backend, C: Clock>(
         found: found.into_iter().map(|state| (state.uid.clone(), state)).collect(),
         workers: HashMap::new(),
         rejected: HashSet::new(),
+        memory: Memory { pressure, since: None },
         nodes,
         running: JoinSet::new(),
         pods,
@@ -117,10 +125,19 @@ struct Kubelet<B, C> {
     workers: HashMap<PodUid, Handle>,
     /// The Pods that the node did not take.
     rejected: HashSet<PodUid>,
+    memory: Memory,
     /// This node, as the server has it.
     nodes: Cache<Node>,
     running: JoinSet<PodUid>,
     pods: Cache<Pod>,
+}
+
+/// What is known of the node's memory.
+struct Memory {
+    /// Whether there is too little of it.
+    pressure: watch::Sender<bool>,
+    /// When there was last too little.
+    since: Option<Duration>,
 }
 
 /// The way to a Pod's loop.
@@ -151,8 +168,14 @@ impl<B: Backend, C: Clock> Kubelet<B, C> {
 
     async fn run(&mut self, mut events: mpsc::Receiver<Event>, sources: &mut Sources) {
         let mut changes = self.pods.changes();
+        let clock = Arc::clone(&self.effects.clock);
+        let mut look_at = clock.elapsed() + LOOK;
         loop {
             tokio::select! {
+                () = clock.sleep_until(look_at) => {
+                    self.look_at_memory().await;
+                    look_at = clock.elapsed() + LOOK;
+                }
                 changed = changes.next() => changed.into_iter().for_each(|change| self.changed(change)),
                 event = events.recv() => match event {
                     Some(event) => self.happened(event),
@@ -192,6 +215,35 @@ impl<B: Backend, C: Clock> Kubelet<B, C> {
         });
     }
 
+    /// Evicts a Pod when the node is short of memory. One at a time: the next look shows whether that was enough.
+    async fn look_at_memory(&mut self) {
+        let (backend, capacity) = (&self.effects.backend, self.effects.facts.memory);
+        let now = self.effects.clock.elapsed();
+        let used = backend.memory().await.unwrap_or_default();
+        if !eviction::is_short(capacity, used) {
+            if self.memory.since.is_none_or(|since| now.saturating_sub(since) >= RELIEF) {
+                self.memory.pressure.send_if_modified(std::mem::take);
+            }
+            return;
+        }
+        self.memory.since = Some(now);
+        self.memory.pressure.send_if_modified(|pressure| !std::mem::replace(pressure, true));
+        let usage = match backend.usage().await {
+            Ok(usage) => usage,
+            Err(error) => return tracing::warn!(%error, "the node does not say what its Pods use"),
+        };
+        let all = self.table.all();
+        // One that ends already gives its memory back without being told.
+        let may_go = |pod: &&Arc<Pod>| pod.metadata.deletion_timestamp.is_none() && !has_ended(pod);
+        let candidates = all.iter().filter(may_go).filter_map(|pod| {
+            let used = usage.pods.iter().find(|used| used.uid == pod.uid())?;
+            Some((&**pod, used))
+        });
+        if let Some((pod, ending)) = eviction::choose(capacity.saturating_sub(used), candidates) {
+            self.send(pod.uid(), Input::End(ending));
+        }
+    }
+
     /// Why a Pod that is new on this node cannot stay, if it cannot.
     fn reject(&mut self, pod: &Pod) -> Option<Ending> {
         let status = pod.status.as_ref();
@@ -210,7 +262,10 @@ impl<B: Backend, C: Clock> Kubelet<B, C> {
             here && other.uid() != pod.uid() && !has_ended(&newest)
         };
         let others: Vec<_> = self.pods.all().into_iter().filter(taken).collect();
-        let refused = admission::admit(&node, others.iter().map(AsRef::as_ref), pod).err()?;
+        let pressure = *self.memory.pressure.borrow();
+        let refused = admission::admit(&node, others.iter().map(AsRef::as_ref), pod)
+            .and_then(|()| admission::admit_under_pressure(pressure, pod))
+            .err()?;
         self.rejected.insert(pod.uid().to_owned());
         Some(refused)
     }

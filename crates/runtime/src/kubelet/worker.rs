@@ -40,6 +40,8 @@ pub enum Input {
     Gone,
     /// Something happened on the node.
     Node(Event),
+    /// The node cannot keep the Pod.
+    End(Ending),
     /// Events may have been lost: this is what is there.
     Resync(Option<PodState>),
     /// An object changed that volumes may be made from: kind and name.
@@ -168,6 +170,11 @@ impl<B: Backend, C: Clock> Worker<B, C> {
                 self.observed.forgotten = true;
                 Vec::new()
             }
+            Input::End(ending) if self.observed.ending.is_none() => {
+                self.observed.begin(&self.pod, &Action::End(ending), now)
+            }
+            // It is on its way already.
+            Input::End(_) => Vec::new(),
             Input::Node(Event::Exited { container, exit, .. }) => self.observed.exited(&self.pod, &container, exit),
             Input::Node(Event::PodDied { .. }) => self.observed.died(now),
             Input::Resync(state) => self.observed.resync(&self.pod, state.as_ref(), now),

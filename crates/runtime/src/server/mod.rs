@@ -26,8 +26,9 @@ use serde_json::json;
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, watch};
 
-use crate::backend::{Backend, BackendError, PodUid, PodUsage};
+use crate::backend::{Backend, BackendError, PodUid};
 use crate::clock::Clock;
+use crate::kubelet::metrics::{Measured, Metrics};
 use logs::{LogOptions, Writer};
 use lookup::Refusal;
 
@@ -52,11 +53,17 @@ struct Node<B, C> {
     backend: Arc<B>,
     clock: Arc<C>,
     pods: Arc<dyn KnownPods>,
+    metrics: Arc<Metrics>,
 }
 
 impl<B, C> Clone for Node<B, C> {
     fn clone(&self) -> Self {
-        Self { backend: Arc::clone(&self.backend), clock: Arc::clone(&self.clock), pods: Arc::clone(&self.pods) }
+        Self {
+            backend: Arc::clone(&self.backend),
+            clock: Arc::clone(&self.clock),
+            pods: Arc::clone(&self.pods),
+            metrics: Arc::clone(&self.metrics),
+        }
     }
 }
 
@@ -83,7 +90,7 @@ fn router<B: Backend, C: Clock>(backend: Arc<B>, clock: Arc<C>, pods: Arc<dyn Kn
         .route("/exec/{namespace}/{pod}/{container}", post(exec::exec::<B, C>))
         .route("/attach/{namespace}/{pod}/{container}", post(exec::attach::<B, C>))
         .route("/portForward/{namespace}/{pod}", post(forward::forward::<B, C>))
-        .with_state(Node { backend, clock, pods })
+        .with_state(Node { backend, clock, pods, metrics: Arc::default() })
 }
 
 async fn list<B: Backend, C: Clock>(State(node): State<Node<B, C>>) -> Response {
@@ -93,28 +100,37 @@ async fn list<B: Backend, C: Clock>(State(node): State<Node<B, C>>) -> Response 
 
 /// The part of the kubelet's summary that `kubectl top` is made from.
 async fn summary<B: Backend, C: Clock>(State(node): State<Node<B, C>>) -> Result<Response, Refusal> {
-    let usage = node.backend.usage().await?;
+    let used = node.metrics.look(&*node.backend).await?;
     let now = node.clock.now();
-    let pods: Vec<_> = node.pods.all().iter().filter_map(|pod| pod_summary(pod, &usage, now)).collect();
-    Ok(axum::Json(json!({"node": {"nodeName": node.backend.facts().name}, "pods": pods})).into_response())
+    let pods: Vec<_> = node.pods.all().iter().filter_map(|pod| pod_summary(pod, &used, now)).collect();
+    let own = stats(now, used.node_cpu(), used.now.cpu_nanoseconds, used.now.memory);
+    let name = ("nodeName".to_owned(), json!(node.backend.facts().name));
+    let own: serde_json::Map<_, _> = std::iter::once(name).chain(own).collect();
+    Ok(axum::Json(json!({"node": own, "pods": pods})).into_response())
 }
 
-fn pod_summary(pod: &Pod, usage: &[PodUsage], now: jiff::Timestamp) -> Option<serde_json::Value> {
+fn pod_summary(pod: &Pod, used: &Measured, now: jiff::Timestamp) -> Option<serde_json::Value> {
     let uid = pod.metadata.uid.as_ref()?;
-    let usage = usage.iter().find(|usage| &usage.uid == uid)?;
-    let containers: Vec<_> = usage
+    let usage = used.now.pods.iter().find(|usage| &usage.uid == uid)?;
+    let containers: Vec<serde_json::Map<_, _>> = usage
         .containers
         .iter()
         .map(|container| {
-            json!({
-                "name": container.name,
-                "cpu": {"time": now, "usageCoreNanoSeconds": container.cpu_nanoseconds},
-                "memory": {"time": now, "workingSetBytes": container.memory},
-            })
+            let cpu = used.container_cpu(uid, &container.name);
+            let name = ("name".to_owned(), json!(container.name));
+            std::iter::once(name).chain(stats(now, cpu, container.cpu_nanoseconds, container.memory)).collect()
         })
         .collect();
     let reference = json!({"name": pod.metadata.name, "namespace": pod.metadata.namespace, "uid": uid});
     Some(json!({"podRef": reference, "containers": containers}))
+}
+
+/// The two fields of whatever uses something.
+fn stats(now: jiff::Timestamp, rate: u64, total: u64, memory: u64) -> [(String, serde_json::Value); 2] {
+    [
+        ("cpu".to_owned(), json!({"time": now, "usageNanoCores": rate, "usageCoreNanoSeconds": total})),
+        ("memory".to_owned(), json!({"time": now, "workingSetBytes": memory})),
+    ]
 }
 
 /// What `podlab xray` shows.

@@ -111,3 +111,49 @@ async fn a_pod_that_does_not_fit_is_rejected() {
     cluster.delete("second", None).await;
     cluster.until_gone("second").await;
 }
+
+/// The node runs out of memory: the Pod that is most over its request goes, and is told so; then there is enough again.
+#[tokio::test]
+async fn a_node_without_memory_evicts() {
+    let cluster = Cluster::start().await;
+    let memory = 24_684_084_u64 << 10;
+    cluster.node.store("big", Program { memory: memory - (60 << 20), ..Program::default() });
+    cluster.create("small", one(BUSYBOX)).await;
+    cluster.until_status("small", "Running").await;
+    cluster.create("big", one("big")).await;
+    cluster.until_status("big", "Running").await;
+    cluster.step(10);
+    let pod = cluster.until_status("big", "Evicted").await;
+    let message = "The node was low on resource: memory. Threshold quantity: 100Mi, available: 59Mi. \
+                   Container main was using 24622644Ki, request is 0, has larger consumption of memory. "
+        .to_owned();
+    let status = pod.status.as_ref().unwrap();
+    assert_eq!((status.phase.as_deref(), status.message.as_ref()), (Some("Failed"), Some(&message)));
+    let condition = status.conditions.as_ref().unwrap().iter().find(|condition| condition.type_ == "DisruptionTarget");
+    let condition = condition.unwrap();
+    assert_eq!((condition.status.as_str(), condition.reason.as_deref()), ("True", Some("TerminationByKubelet")));
+    cluster.until_event("big", "Evicted", 1).await;
+    assert!(cluster.told("big").contains(&format!("Warning Evicted {message}")), "{:?}", cluster.told("big"));
+    cluster.until_status("small", "Running").await;
+
+    pressure(&cluster, "True").await;
+    cluster.create("late", one(BUSYBOX)).await;
+    let late = cluster.until_status("late", "Evicted").await;
+    let message = "Pod was rejected: The node had condition: [MemoryPressure]. ";
+    assert_eq!(late.status.as_ref().unwrap().message.as_deref(), Some(message));
+    cluster.until("big", |pod| first(pod).state.is_some_and(|state| state.terminated.is_some())).await;
+    cluster.step(300);
+    pressure(&cluster, "False").await;
+}
+
+/// Waits until the node says so of its memory.
+async fn pressure(cluster: &Cluster, wanted: &str) {
+    loop {
+        let node: k8s_openapi::api::core::v1::Node = cluster.client.get(None, "node1").await.expect("a node");
+        let conditions = node.status.and_then(|status| status.conditions).unwrap_or_default();
+        if conditions.iter().any(|condition| condition.type_ == "MemoryPressure" && condition.status == wanted) {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+}

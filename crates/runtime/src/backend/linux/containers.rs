@@ -59,10 +59,13 @@ impl Linux {
             terminal: config.tty,
             termination_message_path: config.termination_message_path.clone(),
             last_words_from_log: config.termination_message_from_log,
+            target: config.target.clone(),
         };
         match self.ask_supervisor(uid, &Request::Start(Box::new(spec))).await? {
             Reply::Started => Ok(id),
             Reply::StartFailed(error) => Err(refuse(StartFailure::Start, start_message(&error))),
+            // The one whose processes it should see has ended meanwhile.
+            Reply::NoSuchContainer => Err(refuse(StartFailure::Config, "unable to find target container".to_owned())),
             other => Err(failed(uid, "starting a container", other)),
         }
     }
@@ -278,6 +281,7 @@ mod tests {
             tty: false,
             termination_message_path: String::new(),
             termination_message_from_log: false,
+            target: None,
         }
     }
 

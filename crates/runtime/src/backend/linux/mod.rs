@@ -12,11 +12,13 @@ mod logs;
 mod pods;
 mod probe;
 mod projection;
+mod qos;
 mod streams;
 mod usage;
 mod volumes;
 mod xray;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -29,7 +31,7 @@ use tokio::sync::mpsc;
 
 use super::{
     Backend, BackendError, Collected, ContainerConfig, ContainerId, Event, ExecConfig, Image, ImageError, NetworkCheck,
-    NodeFacts, PodConfig, PodState, PodUid, PodUsage, ProbeOutcome, Stream, Streams, Volume,
+    NodeFacts, NodeUsage, PodConfig, PodState, PodUid, ProbeOutcome, Qos, Stream, Streams, Volume,
 };
 
 /// A node of real Linux. Cheap to clone.
@@ -42,6 +44,8 @@ struct Inner {
     config: KubeletConfig,
     store: Store,
     facts: NodeFacts,
+    /// The Burstable Pods and what they request of the processor, in thousandths of a core.
+    burstable: Mutex<BTreeMap<PodUid, u64>>,
     /// Where events go: the receiver of the latest call of [`Backend::events`].
     events: Mutex<Option<mpsc::Sender<Event>>>,
 }
@@ -51,7 +55,9 @@ impl Linux {
     pub fn new(config: KubeletConfig) -> Result<Self, podlab_images::ImageError> {
         let store = Store::open(&config.images, Path::new("/proc/self/exe"))?;
         let facts = facts::read(&config);
-        Ok(Self { inner: Arc::new(Inner { config, store, facts, events: Mutex::new(None) }) })
+        qos::set_up(&config);
+        let (events, burstable) = (Mutex::new(None), Mutex::default());
+        Ok(Self { inner: Arc::new(Inner { config, store, facts, burstable, events }) })
     }
 
     fn directory(&self, uid: &PodUid) -> PodDirectory {
@@ -82,11 +88,17 @@ impl Backend for Linux {
     }
 
     async fn create_pod(&self, pod: &PodConfig) -> Result<PodState, BackendError> {
-        self.make_pod(pod).await
+        let made = self.make_pod(pod).await?;
+        if pod.qos == Qos::Burstable {
+            self.weigh(&pod.uid, pod.resources.cpu_request_millis);
+        }
+        Ok(made)
     }
 
     async fn stop_pod(&self, uid: &PodUid) -> Result<(), BackendError> {
-        self.kill_pod(uid).await
+        self.kill_pod(uid).await?;
+        self.weigh(uid, None);
+        Ok(())
     }
 
     async fn remove_pod(&self, uid: &PodUid) -> Result<(), BackendError> {
@@ -173,7 +185,12 @@ impl Backend for Linux {
         self.look_at(uid).await
     }
 
-    async fn usage(&self) -> Result<Vec<PodUsage>, BackendError> {
+    async fn memory(&self) -> Result<u64, BackendError> {
+        let inner = self.inner.clone();
+        Ok(on_disk(move || inner.config.cgroups.cgroup("").usage().memory).await)
+    }
+
+    async fn usage(&self) -> Result<NodeUsage, BackendError> {
         let inner = self.inner.clone();
         Ok(on_disk(move || usage::read(&inner.config)).await)
     }

@@ -25,6 +25,9 @@ impl Linux {
             let states = uids.filter_map(|uid| {
                 let record = PodRecord::read(&node.directory(&uid))?;
                 let alive = supervised.iter().any(|pod| pod.uid == uid);
+                if alive && record.spec.cgroup.starts_with(&cgroup(Qos::Burstable, &String::new())) {
+                    node.weigh(&uid, record.spec.limits.cpu_request_millis);
+                }
                 Some(node.describe(record, alive))
             });
             states.collect()
@@ -130,7 +133,7 @@ pub(super) fn describe_exit(exit: ExitReport) -> Exit {
     }
 }
 
-fn timestamp(nanoseconds: u64) -> Timestamp {
+pub(super) fn timestamp(nanoseconds: u64) -> Timestamp {
     Timestamp::from_nanosecond(i128::from(nanoseconds)).unwrap_or_default()
 }
 

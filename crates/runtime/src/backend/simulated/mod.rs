@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 
 use super::{
     Backend, BackendError, Collected, ContainerConfig, ContainerId, ContainerState, ContainerUsage, Event, ExecConfig,
-    Exit, Image, ImageError, NetworkCheck, NodeFacts, PodConfig, PodState, PodUid, PodUsage, ProbeOutcome,
+    Exit, Image, ImageError, NetworkCheck, NodeFacts, NodeUsage, PodConfig, PodState, PodUid, PodUsage, ProbeOutcome,
     StartFailure, Stream, Streams, Volume, container_id,
 };
 use crate::clock::Clock;
@@ -363,18 +363,25 @@ impl<C: Clock + Clone> Backend for Simulated<C> {
         Err(no_kernel("looking at processes that do not exist"))
     }
 
-    async fn usage(&self) -> Result<Vec<PodUsage>, BackendError> {
+    async fn memory(&self) -> Result<u64, BackendError> {
+        Ok(self.usage().await?.memory)
+    }
+
+    async fn usage(&self) -> Result<NodeUsage, BackendError> {
         let state = self.state();
         let usage = |(uid, pod): (&PodUid, &SimulatedPod)| {
             let running = pod.state.containers.iter().filter(|container| container.exit.is_none());
             let containers = running.map(|container| ContainerUsage {
                 name: container.name.clone(),
+                started_at: container.started_at,
                 cpu_nanoseconds: 0,
                 memory: pod.programs.get(&container.id).map_or(0, |program| program.memory),
             });
             PodUsage { uid: uid.clone(), containers: containers.collect() }
         };
-        Ok(state.pods.iter().map(usage).collect())
+        let pods: Vec<PodUsage> = state.pods.iter().map(usage).collect();
+        let memory = pods.iter().flat_map(|pod| &pod.containers).map(|container| container.memory).sum();
+        Ok(NodeUsage { cpu_nanoseconds: 0, memory, pods })
     }
 
     async fn log(&self, _: &PodUid, _: &str, _: u32) -> Result<tokio::fs::File, BackendError> {

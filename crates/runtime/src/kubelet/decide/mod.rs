@@ -137,6 +137,7 @@ impl Ending {
     pub fn event(&self) -> Option<Event> {
         match self {
             Ending::Failed { reason: "DeadlineExceeded", message, .. } => Some(events::deadline_exceeded(message)),
+            Ending::Failed { reason: "Evicted", message, .. } => Some(events::evicted(message)),
             Ending::Rejected { reason, message } => Some(events::rejected(reason, message)),
             Ending::Finished | Ending::Deleted { .. } | Ending::Failed { .. } => None,
         }

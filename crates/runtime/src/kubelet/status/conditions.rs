@@ -53,8 +53,18 @@ pub(super) fn conditions(
         Said::YES,
     ];
     let own = OWN.into_iter().zip(all).map(|(name, said)| timed(name, said, told, now));
-    let others = told.iter().filter(|condition| !OWN.contains(&condition.type_.as_str())).cloned();
-    own.chain(others).collect()
+    let evicted = evicted(observed).map(|said| timed(DISRUPTED, said, told, now));
+    let taken = |name: &str| OWN.contains(&name) || (evicted.is_some() && name == DISRUPTED);
+    let others = told.iter().filter(|condition| !taken(&condition.type_)).cloned();
+    evicted.clone().into_iter().chain(own).chain(others).collect()
+}
+
+/// Says that a Pod did not end by itself.
+const DISRUPTED: &str = "DisruptionTarget";
+
+fn evicted(observed: &Observed) -> Option<Said> {
+    let (_, message) = observed.failure.as_ref().filter(|(reason, _)| reason == "Evicted")?;
+    Some(Said { holds: true, reason: Some("TerminationByKubelet"), message: Some(message.clone()) })
 }
 
 /// The condition keeps the time of its last transition as long as its status is the same.
