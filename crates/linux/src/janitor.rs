@@ -37,7 +37,7 @@ pub fn main(config: JanitorConfig) -> ExitCode {
     // Nobody writes to the plug: this returns at its end.
     let _ = std::io::copy(&mut std::io::stdin().take(u64::MAX), &mut std::io::sink());
     for line in sweep(&config.directory) {
-        eprintln!("janitor: {line}");
+        log_line!("janitor: {line}");
     }
     ExitCode::SUCCESS
 }

@@ -12,6 +12,14 @@
 //! | supervisor | `supervisor` | a Pod: its net, ipc, uts and pid namespaces; parents the containers |
 //! | janitor | [`janitor`] | nothing; it stands outside and sweeps when the others are gone |
 
+/// Writes a line to standard error, which is a log. Unlike `eprintln!` it goes on when the disk is full.
+macro_rules! log_line {
+    ($($argument:tt)*) => {{
+        use std::io::Write;
+        let _ = writeln!(std::io::stderr(), $($argument)*);
+    }};
+}
+
 pub mod capabilities;
 pub mod cgroups;
 mod clock;

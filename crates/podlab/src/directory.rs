@@ -17,8 +17,8 @@ pub(crate) enum DirectoryError {
          name a directory: podlab --dir DIR …"
     )]
     NoHome,
-    #[error("{}: {source}\nname another directory: podlab --dir DIR …", .path.display())]
-    Make { path: PathBuf, source: io::Error },
+    #[error("{}: {error}\nname another directory: podlab --dir DIR …", .path.display())]
+    Make { path: PathBuf, error: io::Error },
     #[error(
         "{} is not empty and holds no Podlab cluster\nname another directory, or empty this one", .0.display()
     )]
@@ -27,10 +27,10 @@ pub(crate) enum DirectoryError {
 
 /// Why a file of the directory could not be written.
 #[derive(Debug, thiserror::Error)]
-#[error("{}: {source}", .path.display())]
+#[error("{}: {error}", .path.display())]
 pub(crate) struct WriteError {
     pub(crate) path: PathBuf,
-    pub(crate) source: io::Error,
+    pub(crate) error: io::Error,
 }
 
 impl StateDirectory {
@@ -46,7 +46,7 @@ impl StateDirectory {
     ) -> Result<Self, DirectoryError> {
         let set = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         if let Some(path) = named.map(Path::to_owned).or_else(|| set("PODLAB_DIR")) {
-            let absolute = std::path::absolute(&path).map_err(|source| DirectoryError::Make { path, source })?;
+            let absolute = std::path::absolute(&path).map_err(|error| DirectoryError::Make { path, error })?;
             return Ok(Self(absolute));
         }
         Self::usual(variable)
@@ -78,7 +78,7 @@ impl StateDirectory {
     pub(crate) fn create(&mut self) -> Result<(), DirectoryError> {
         let failed = |path: &Path| {
             let path = path.to_owned();
-            move |source| DirectoryError::Make { path, source }
+            move |error| DirectoryError::Make { path, error }
         };
         let ours = self.lock_file().exists();
         if !ours && fs::read_dir(&self.0).is_ok_and(|mut entries| entries.next().is_some()) {
@@ -172,7 +172,7 @@ pub(crate) fn write_private(path: &Path, content: &[u8]) -> Result<(), WriteErro
         io::Write::write_all(&mut file, content)?;
         fs::rename(&next, path)
     };
-    write().map_err(|source| WriteError { path: path.to_owned(), source })
+    write().map_err(|error| WriteError { path: path.to_owned(), error })
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The store's file: a redb database with the objects and the revision of the last write.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
@@ -20,7 +20,9 @@ const REVISION: &str = "revision";
 const CACHE_BYTES: usize = 4 << 20;
 
 pub(super) struct File {
-    database: Database,
+    path: PathBuf,
+    /// `None` after a failure that it could not be opened again from.
+    database: Option<Database>,
 }
 
 impl File {
@@ -31,12 +33,16 @@ impl File {
         if length > 32 << 20 {
             database.compact()?;
         }
-        Ok(Self { database })
+        Ok(Self { path: path.to_owned(), database: Some(database) })
+    }
+
+    fn database(&self) -> Result<&Database, redb::Error> {
+        self.database.as_ref().ok_or(redb::Error::PreviousIo)
     }
 
     /// Tells every object; returns the revision of the last write.
     pub(super) fn load(&self, mut tell: impl FnMut((&str, &str), ObjectName, Object)) -> Result<u64, redb::Error> {
-        let transaction = self.database.begin_read()?;
+        let transaction = self.database()?.begin_read()?;
         let objects = match transaction.open_table(OBJECTS) {
             Ok(objects) => objects,
             // A new file.
@@ -55,8 +61,34 @@ impl File {
     }
 
     /// Makes changes durable, all or none: when this returns, they survive the machine's power.
-    pub(super) fn commit(&self, revision: u64, changes: &[(Key, Change)]) -> Result<(), redb::Error> {
-        let mut transaction = self.database.begin_write()?;
+    ///
+    /// After a failure (the disk was full) a database takes nothing any more until it is opened again, which is tried
+    /// here: the disk may have room by now.
+    pub(super) fn commit(&mut self, revision: u64, changes: &[(Key, Change)]) -> Result<(), redb::Error> {
+        match self.try_commit(revision, changes) {
+            Err(redb::Error::PreviousIo) => {
+                self.open_again(changes)?;
+                self.try_commit(revision, changes)
+            }
+            result => result,
+        }
+    }
+
+    fn open_again(&mut self, changes: &[(Key, Change)]) -> Result<(), redb::Error> {
+        // Its lock goes with it.
+        self.database = None;
+        let again = Self::open(&self.path)?;
+        // The commit that failed must not be there: nobody was told of it. (Where it is, the next start shows it.)
+        let last = again.load(|_, _, _| {})?;
+        if changes.first().is_some_and(|(_, change)| change.revision > last) {
+            *self = again;
+            return Ok(());
+        }
+        Err(redb::Error::Corrupted("a write that failed is in the file: podlab stop, podlab start".to_owned()))
+    }
+
+    fn try_commit(&self, revision: u64, changes: &[(Key, Change)]) -> Result<(), redb::Error> {
+        let mut transaction = self.database()?.begin_write()?;
         // After a crash, open takes milliseconds instead of a walk through the whole file.
         transaction.set_quick_repair(true);
         {

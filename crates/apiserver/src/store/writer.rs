@@ -97,7 +97,7 @@ impl Writer {
         if changes.is_empty() {
             return answers;
         }
-        if let Some(file) = &self.file
+        if let Some(file) = &mut self.file
             && let Err(error) = file.commit(self.revision, &changes)
         {
             self.revision = before;

@@ -86,7 +86,7 @@ pub fn main(config: FabricConfig) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(refusal) => {
-            eprintln!("fabric: {refusal}");
+            log_line!("fabric: {refusal}");
             ExitCode::FAILURE
         }
     }

@@ -58,7 +58,7 @@ impl<'a> Nodes<'a> {
         let last = Running::read(&self.config.directory).unwrap_or_default();
         for node in last.nodes {
             if !node.init.end(deadline) {
-                eprintln!("fabric: {} of an earlier fabric does not end", node.name);
+                log_line!("fabric: {} of an earlier fabric does not end", node.name);
             }
         }
     }
@@ -136,10 +136,10 @@ impl<'a> Nodes<'a> {
         while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
             let Some(index) = self.running.iter().position(|node| node.init.pid == pid) else { continue };
             let node = self.running.remove(index);
-            eprintln!("fabric: the init of {} has ended ({status:?})", node.config.name);
+            log_line!("fabric: the init of {} has ended ({status:?})", node.config.name);
             self.swept(&node.config.name);
             if let Err(refusal) = self.write_down() {
-                eprintln!("fabric: {refusal}");
+                log_line!("fabric: {refusal}");
             }
             self.down.push(Down { config: node.config, due: Instant::now(), pause: FIRST_PAUSE });
         }
@@ -157,9 +157,9 @@ impl<'a> Nodes<'a> {
         self.down = later;
         for Down { config, pause, .. } in due {
             match self.start(&config) {
-                Ok(()) => eprintln!("fabric: {} is booted again", config.name),
+                Ok(()) => log_line!("fabric: {} is booted again", config.name),
                 Err(refusal) => {
-                    eprintln!("fabric: {}: {refusal}", config.name);
+                    log_line!("fabric: {}: {refusal}", config.name);
                     let pause_after = (pause * 2).min(LONGEST_PAUSE);
                     self.down.push(Down { config, due: now + pause, pause: pause_after });
                 }
@@ -184,7 +184,7 @@ impl<'a> Nodes<'a> {
 
     fn swept(&self, name: &str) {
         if let Err(refusal) = self.cgroups.cgroup(name).remove() {
-            eprintln!("fabric: {refusal}");
+            log_line!("fabric: {refusal}");
         }
     }
 
@@ -205,7 +205,7 @@ fn wait_until_ready(ready: OwnedFd) -> Result<(), Errno> {
     if said == init::READY {
         return Ok(());
     }
-    eprintln!("fabric: a node's init says: {said}");
+    log_line!("fabric: a node's init says: {said}");
     Err(Errno::CHILD)
 }
 

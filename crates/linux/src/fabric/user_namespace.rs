@@ -58,7 +58,7 @@ impl UserNamespace {
                     match map_ranges(parent, user, group) {
                         Ok(()) => 0,
                         Err(why) => {
-                            eprintln!("map ids: {why}");
+                            log_line!("map ids: {why}");
                             1
                         }
                     }

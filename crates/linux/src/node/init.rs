@@ -66,7 +66,7 @@ pub(crate) fn main(start: Start<'_>) -> i32 {
     match init.run(plugs) {
         Ok(()) => 0,
         Err(refusal) => {
-            eprintln!("node init: {refusal}");
+            log_line!("node init: {refusal}");
             1
         }
     }
@@ -223,7 +223,7 @@ impl Init {
         let _ = rustix::io::read(&self.children, &mut [0_u8; 1024]);
         while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
             if self.kubelet.as_ref().is_some_and(|kubelet| kubelet.pid == pid) {
-                eprintln!("node init: the kubelet ended ({status:?}) and is started again");
+                log_line!("node init: the kubelet ended ({status:?}) and is started again");
                 self.kubelet = None;
                 let killed = status.terminating_signal() == Some(libc::SIGKILL);
                 self.kubelet_due = Some(Instant::now() + self.next_pause(killed));
@@ -266,7 +266,7 @@ impl Init {
             let _ = syscalls::close_on_exec_from(3);
             syscalls::reset_signals();
             let refused = syscalls::execute(c"/proc/self/exe", arguments, &variables);
-            eprintln!("node init: start the kubelet: {}", crate::error::errno_text(refused));
+            log_line!("node init: start the kubelet: {}", crate::error::errno_text(refused));
             127
         })?;
         self.kubelet = Some(kubelet);

@@ -118,7 +118,7 @@ impl Pods {
             let _ = rustix::mount::unmount(&memory, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW);
         }
         if let Err(refusal) = self.cgroups.cgroup(&pod.cgroup).remove() {
-            eprintln!("node init: {refusal}");
+            log_line!("node init: {refusal}");
         }
         remove_socket(&pod.uid);
         Some(pod.uid)

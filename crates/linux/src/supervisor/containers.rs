@@ -234,7 +234,7 @@ impl Supervisor {
             message,
         });
         if let Err(refusal) = record::write_container(&self.pod.directory, &container.report) {
-            eprintln!("supervisor of pod {}: {refusal}", self.pod.spec.uid);
+            log_line!("supervisor of pod {}: {refusal}", self.pod.spec.uid);
         }
         fail_point::reached("supervisor-end-recorded");
         let told = Reply::Ended(container.report.clone());

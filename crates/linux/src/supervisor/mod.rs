@@ -65,7 +65,7 @@ pub(crate) fn main(pod: PodContext, listener: UnixListener) -> i32 {
                 Ok(never) => match never {},
                 Err(refusal) => refusal,
             };
-            eprintln!("supervisor of pod {}: {refusal}", supervisor.pod.spec.uid);
+            log_line!("supervisor of pod {}: {refusal}", supervisor.pod.spec.uid);
             1
         }
         Err(refusal) => {

@@ -202,12 +202,12 @@ impl Machine {
                     Name::ControlPlane => self.record.control_plane = Some(process),
                     Name::Fabric => self.record.fabric = Some(process),
                 }
-                self.record.write(&self.directory)?;
+                self.write_down(say);
             }
             Event::Ended { part, how } => {
                 if part == Name::ControlPlane {
                     self.record.server = None;
-                    self.record.write(&self.directory)?;
+                    self.write_down(say);
                 }
                 tracing::warn!(%part, %how, "a part ended");
                 if !self.ready {
@@ -219,10 +219,13 @@ impl Machine {
                 say(Report::Notice(format!("the {part} {how}; started again")));
             }
             Event::Said(Message::Serving { server, api_port, book }) => {
-                Ports { api: Some(api_port), book: book.as_ref().map(|book| book.port) }.remember(&self.directory)?;
+                let ports = Ports { api: Some(api_port), book: book.as_ref().map(|book| book.port) };
+                if let Err(error) = ports.remember(&self.directory) {
+                    say(Report::Notice(error.to_string()));
+                }
                 self.record.server = Some(server);
                 self.record.book = book.map(|book| book.address);
-                self.record.write(&self.directory)?;
+                self.write_down(say);
             }
             Event::Said(Message::Refused { why }) => {
                 if !self.ready {
@@ -238,6 +241,13 @@ impl Machine {
             }
         }
         Ok(Step::Continue)
+    }
+
+    /// A full disk is no reason to end a cluster that runs: `status` knows less, and that is said.
+    fn write_down(&self, say: &mut dyn FnMut(Report)) {
+        if let Err(error) = self.record.write(&self.directory) {
+            say(Report::Notice(error.to_string()));
+        }
     }
 
     fn summary(&self, node: String) -> Summary {

@@ -14,6 +14,7 @@ mod life;
 mod plug;
 mod rootless;
 mod side_by_side;
+mod trouble;
 mod usage;
 mod xray;
 

@@ -3,14 +3,14 @@
 mod at_points;
 mod at_random;
 mod deaths;
-mod rig;
+pub(crate) mod rig;
 
 use serde_json::{Value, json};
 
 use rig::Rig;
 
 /// A Pod that says `begin` when it is started and then does nothing. Its one process has `marker` in its arguments.
-fn steady(name: &str, marker: &str) -> Value {
+pub(crate) fn steady(name: &str, marker: &str) -> Value {
     pod(name, "Always", &format!("echo begin > /tmp/{marker}; exec tail -f /tmp/{marker}"))
 }
 
@@ -31,6 +31,6 @@ fn pod(name: &str, restart_policy: &str, script: &str) -> Value {
 }
 
 /// A name for the processes of a Pod that no other test's have.
-fn marker(rig: &Rig, pod: &str) -> String {
+pub(crate) fn marker(rig: &Rig, pod: &str) -> String {
     format!("{}-{pod}", rig.cluster.scratch().file_name().unwrap().display())
 }

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 /// A process of the picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Part {
+pub(crate) enum Part {
     Machine,
     ControlPlane,
     Fabric,
@@ -25,16 +25,20 @@ pub(super) enum Part {
     Supervisor,
 }
 
-pub(super) struct Rig {
-    pub(super) cluster: Cluster,
+pub(crate) struct Rig {
+    pub(crate) cluster: Cluster,
     runtime: tokio::runtime::Runtime,
     client: Client,
 }
 
 impl Rig {
     #[track_caller]
-    pub(super) fn start() -> Self {
-        let cluster = Cluster::start();
+    pub(crate) fn start() -> Self {
+        Self::of(Cluster::start())
+    }
+
+    /// Around a cluster that runs.
+    pub(crate) fn of(cluster: Cluster) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         // The address and the key stay the same over all restarts.
         let client = Client::from_kubeconfig(cluster.kubeconfig()).unwrap();
@@ -42,7 +46,7 @@ impl Rig {
     }
 
     /// The processes of a part that run now.
-    pub(super) fn pids(&self, part: Part) -> Vec<i32> {
+    pub(crate) fn pids(&self, part: Part) -> Vec<i32> {
         let recorded = |name: &str| {
             let pid = self.cluster.record()?.pointer(&format!("/{name}/pid"))?.as_i64()?;
             i32::try_from(pid).ok().filter(|pid| alive(*pid))
@@ -74,7 +78,7 @@ impl Rig {
 
     /// Waits until no process is left that carries `marker` in its arguments.
     #[track_caller]
-    pub(super) fn until_ended(&self, marker: &str) {
+    pub(crate) fn until_ended(&self, marker: &str) {
         let end = Instant::now() + DEADLINE;
         while let Some(pid) = with_marker(marker).next() {
             let Ok(process) = pidfd_open(Pid::from_raw(pid).unwrap(), PidfdFlags::empty()) else { continue };
@@ -86,7 +90,7 @@ impl Rig {
 
     /// Waits until the state directory satisfies `holds`, looking again each time something in it is replaced.
     #[track_caller]
-    pub(super) fn until<T>(&self, what: &str, mut holds: impl FnMut(&Self) -> Option<T>) -> T {
+    pub(crate) fn until<T>(&self, what: &str, mut holds: impl FnMut(&Self) -> Option<T>) -> T {
         let watch = inotify::init(inotify::CreateFlags::CLOEXEC).unwrap();
         let directory = self.cluster.directory();
         // Records are moved into place; a kubelet makes its socket.
@@ -109,7 +113,7 @@ impl Rig {
 
     /// Waits until every part runs and the control plane serves.
     #[track_caller]
-    pub(super) fn until_all_run(&self) {
+    pub(crate) fn until_all_run(&self) {
         self.until("all parts to run", |rig| {
             let parts = [Part::Machine, Part::ControlPlane, Part::Fabric, Part::Janitor, Part::NodeInit, Part::Kubelet];
             let run = parts.iter().all(|part| !rig.pids(*part).is_empty());
@@ -125,7 +129,7 @@ impl Rig {
 
     /// Asks the API, and again as long as nobody answers because nobody runs.
     #[track_caller]
-    pub(super) fn api<T, F: Future<Output = Result<T, Error>>>(&self, ask: impl Fn(Client) -> F) -> Result<T, Error> {
+    pub(crate) fn api<T, F: Future<Output = Result<T, Error>>>(&self, ask: impl Fn(Client) -> F) -> Result<T, Error> {
         let end = Instant::now() + DEADLINE;
         loop {
             self.until("the API server", |rig| rig.serves().then_some(()));
@@ -136,9 +140,17 @@ impl Rig {
         }
     }
 
+    /// Asks the API once.
+    pub(crate) fn attempt<T, F: Future<Output = Result<T, Error>>>(
+        &self,
+        ask: impl FnOnce(Client) -> F,
+    ) -> Result<T, Error> {
+        self.runtime.block_on(ask(self.client.clone()))
+    }
+
     /// Creates an object; when this returns, that has been acknowledged.
     #[track_caller]
-    pub(super) fn create<K: Object>(&self, object: &Value) {
+    pub(crate) fn create<K: Object>(&self, object: &Value) {
         let object: K = serde_json::from_value(object.clone()).unwrap();
         let object = &object;
         match self.api(|client| async move { client.create(object).await }) {
@@ -150,7 +162,7 @@ impl Rig {
 
     /// Deletes a Pod with this grace period; when this returns, that has been acknowledged.
     #[track_caller]
-    pub(super) fn delete(&self, name: &str, grace: i64) {
+    pub(crate) fn delete(&self, name: &str, grace: i64) {
         let answer = self.api(|client| async move {
             client.delete::<Pod>("default", name, &DeleteOptions::default().grace(grace)).await
         });
@@ -162,7 +174,7 @@ impl Rig {
 
     /// Waits until a Pod (or its absence) satisfies `holds`.
     #[track_caller]
-    pub(super) fn until_pod<T>(&self, name: &str, holds: impl Fn(Option<&Pod>) -> Option<T>) -> T {
+    pub(crate) fn until_pod<T>(&self, name: &str, holds: impl Fn(Option<&Pod>) -> Option<T>) -> T {
         let end = Instant::now() + DEADLINE;
         let mut last = None;
         while Instant::now() < end {
@@ -209,22 +221,22 @@ impl Rig {
 
     /// Waits until a Pod is Ready.
     #[track_caller]
-    pub(super) fn until_ready(&self, name: &str) -> Pod {
+    pub(crate) fn until_ready(&self, name: &str) -> Pod {
         self.until_pod(name, |pod| pod.filter(|pod| is_ready(pod)).cloned())
     }
 
     #[track_caller]
-    pub(super) fn until_gone(&self, name: &str) {
+    pub(crate) fn until_gone(&self, name: &str) {
         self.until_pod(name, |pod| pod.is_none().then_some(()));
     }
 
     /// A Pod's directory on its node.
-    pub(super) fn pod_directory(&self, pod: &Pod) -> PathBuf {
+    pub(crate) fn pod_directory(&self, pod: &Pod) -> PathBuf {
         self.cluster.directory().join("nodes/node1/pods").join(pod.uid())
     }
 
     /// The messages that a container's attempts have written, attempt by attempt.
-    pub(super) fn logs(&self, pod: &Pod, container: &str) -> Vec<Vec<String>> {
+    pub(crate) fn logs(&self, pod: &Pod, container: &str) -> Vec<Vec<String>> {
         let folder = self.pod_directory(pod).join("logs").join(container);
         let texts = (0..).map_while(|attempt| std::fs::read_to_string(folder.join(format!("{attempt}.log"))).ok());
         // TIME STREAM TAG MESSAGE
@@ -234,7 +246,7 @@ impl Rig {
 }
 
 /// How many processes on this machine carry `marker` in their arguments.
-pub(super) fn processes_with(marker: &str) -> usize {
+pub(crate) fn processes_with(marker: &str) -> usize {
     with_marker(marker).count()
 }
 
@@ -245,12 +257,12 @@ fn with_marker(marker: &str) -> impl Iterator<Item = i32> {
 }
 
 /// Ends a process the hard way. One that has ended already is as good.
-pub(super) fn kill(pid: i32) {
+pub(crate) fn kill(pid: i32) {
     let _ = kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL);
 }
 
 /// Whether a process runs: one that has ended and was not reaped does not.
-pub(super) fn alive(pid: i32) -> bool {
+pub(crate) fn alive(pid: i32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with(['Z', 'X']))
 }
@@ -266,7 +278,7 @@ fn is_ready(pod: &Pod) -> bool {
     pod.metadata.deletion_timestamp.is_none() && ready.any(|condition| condition.status == "True")
 }
 
-pub(super) fn restarts(pod: &Pod) -> i32 {
+pub(crate) fn restarts(pod: &Pod) -> i32 {
     let statuses = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
     statuses.map(|status| status.restart_count).sum()
 }

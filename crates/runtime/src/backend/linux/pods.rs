@@ -66,7 +66,7 @@ impl Linux {
             name: record.spec.name,
             ip,
             alive,
-            created_at: timestamp(record.created_at),
+            created_at: past(record.created_at),
             containers: containers.into_iter().map(describe_container).collect(),
         }
     }
@@ -118,7 +118,7 @@ fn describe_container(report: ContainerReport) -> ContainerState {
         name: report.name,
         attempt: report.attempt,
         image_id: report.image_id,
-        started_at: timestamp(report.started_at),
+        started_at: past(report.started_at),
         exit: report.exit.map(describe_exit),
     }
 }
@@ -127,14 +127,16 @@ pub(super) fn describe_exit(exit: ExitReport) -> Exit {
     Exit {
         code: exit.code,
         signal: exit.signal,
-        finished_at: timestamp(exit.finished_at),
+        finished_at: past(exit.finished_at),
         oom_killed: exit.out_of_memory,
         message: exit.message,
     }
 }
 
-pub(super) fn timestamp(nanoseconds: u64) -> Timestamp {
-    Timestamp::from_nanosecond(i128::from(nanoseconds)).unwrap_or_default()
+/// What was written down about the past. A stamp from the future is one from before the clock was set back: a wait that
+/// began there would last until then.
+pub(super) fn past(nanoseconds: u64) -> Timestamp {
+    Timestamp::from_nanosecond(i128::from(nanoseconds)).unwrap_or_default().min(Timestamp::now())
 }
 
 /// Removes a Pod's directory and everything below it; nothing that is mounted there.
@@ -161,6 +163,17 @@ fn mounts_below<'a>(mountinfo: &'a str, directory: &Path) -> Vec<&'a Path> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_written_down_in_the_future_happened_now() {
+        let before = Timestamp::now();
+        let future = u64::try_from(before.as_nanosecond()).unwrap() + 3600 * 1_000_000_000;
+        let end =
+            ExitReport { code: 3, signal: None, finished_at: future, out_of_memory: false, message: String::new() };
+        let seen = describe_exit(end).finished_at;
+        assert!(before <= seen && seen <= Timestamp::now());
+        assert_eq!(past(7_000_000_000), Timestamp::from_second(7).unwrap());
+    }
 
     #[test]
     fn mounts_are_taken_off_in_the_reverse_order() {

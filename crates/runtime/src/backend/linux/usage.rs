@@ -17,7 +17,7 @@ pub(super) fn read(config: &KubeletConfig) -> NodeUsage {
             let usage = config.cgroups.cgroup(&format!("{}/{}", pod.spec.cgroup, container.id)).usage();
             ContainerUsage {
                 name: container.name,
-                started_at: timestamp(container.started_at),
+                started_at: past(container.started_at),
                 cpu_nanoseconds: usage.cpu_nanoseconds,
                 memory: usage.memory,
             }
