@@ -21,6 +21,15 @@
         }
     }, { capture: true });
 
+    // The link that `podlab start` prints ends in #token=…. It is kept for this address and port, and taken out of sight.
+    const KEPT = "podlab-token";
+    const brought = location.protocol.startsWith("http") && location.hash.match(/^#token=([0-9a-f]+)$/);
+    if (brought) {
+        localStorage.setItem(KEPT, brought[1]);
+        history.replaceState(null, "", location.pathname + location.search);
+    }
+    const token = () => localStorage.getItem(KEPT) || "";
+
     const steps = [...document.querySelectorAll(".lab-step")];
     if (steps.length === 0 || !location.protocol.startsWith("http")) {
         return;
@@ -37,26 +46,26 @@
 
     fetch(new URL("podlab.json", root), { cache: "no-store" })
         .then((response) => response.ok ? response.json() : { runs: false })
-        .then((server) => { if (server.runs) { offer(server.token); } })
+        .then((server) => { if (server.runs) { offer(); } })
         .catch(() => { /* the pages are read without a server */ });
 
     const blockOf = (lab, step) =>
         steps.find((block) => block.dataset.lab === lab && block.dataset.step === step);
 
-    function offer(token) {
+    function offer() {
         for (const block of steps) {
             const button = block.querySelector("button.run");
             if (!button) { continue; }
             button.hidden = false;
             button.setAttribute("aria-label", "Run: " + block.querySelector(".command").textContent.trim());
-            button.addEventListener("click", () => run(block, token));
+            button.addEventListener("click", () => run(block));
         }
         const last = steps[steps.length - 1];
         const reset = document.createElement("button");
         reset.type = "button";
         reset.id = "podlab-reset";
         reset.textContent = "Start this lab over";
-        reset.addEventListener("click", () => startOver(last.dataset.lab, token, reset));
+        reset.addEventListener("click", () => startOver(last.dataset.lab, reset));
         last.after(reset);
     }
 
@@ -76,7 +85,7 @@
         code.append(line);
     }
 
-    async function run(block, token) {
+    async function run(block) {
         const buttons = [...document.querySelectorAll("button.run")];
         for (const button of buttons) { button.disabled = true; }
         const { lab, step } = block.dataset;
@@ -84,7 +93,7 @@
         announce("Running");
         try {
             const address = new URL(`labs/${lab}/steps/${step}/run`, root);
-            const response = await fetch(address, { method: "POST", headers: { Authorization: "Bearer " + token } });
+            const response = await fetch(address, { method: "POST", headers: { Authorization: "Bearer " + token() } });
             if (!response.ok) {
                 remark(code, (await response.text()).trim());
                 announce("Refused");
@@ -142,11 +151,11 @@
         }
     }
 
-    async function startOver(lab, token, button) {
+    async function startOver(lab, button) {
         button.disabled = true;
         try {
             const address = new URL(`labs/${lab}/reset`, root);
-            const response = await fetch(address, { method: "POST", headers: { Authorization: "Bearer " + token } });
+            const response = await fetch(address, { method: "POST", headers: { Authorization: "Bearer " + token() } });
             button.textContent = response.ok ? "Start this lab over (it is at its beginning)" : await response.text();
             announce(button.textContent);
         } catch (error) {

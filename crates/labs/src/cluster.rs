@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::needs::Trial;
+
 /// A cluster that runs already: ours, or any other, known by nothing but its kubeconfig.
 #[derive(Clone, Debug)]
 pub struct Cluster {
@@ -13,6 +15,8 @@ pub struct Cluster {
     pub kubectl: Kubectl,
     /// A folder put before the rest of `PATH`, so that `podlab` in a step means this one (`DIR/bin`).
     pub bin: Option<PathBuf>,
+    /// Tries whether the host of a cluster of ours has what a lab needs.
+    pub trial: Trial,
 }
 
 /// What a step's `kubectl` means.
@@ -29,7 +33,18 @@ impl Cluster {
     /// A cluster reached through `kubeconfig`, driven with the kubectl that `$PODLAB_KUBECTL` names, else the one on `PATH`.
     pub fn new(kubeconfig: impl Into<PathBuf>) -> Cluster {
         let kubectl = std::env::var_os("PODLAB_KUBECTL").map(|program| Kubectl::Program(program.into()));
-        Cluster { kubeconfig: kubeconfig.into(), dir: None, kubectl: kubectl.unwrap_or_default(), bin: None }
+        Cluster {
+            kubeconfig: kubeconfig.into(),
+            dir: None,
+            kubectl: kubectl.unwrap_or_default(),
+            bin: None,
+            trial: |_| Ok(()),
+        }
+    }
+
+    /// The same, with a way to try what the host allows.
+    pub fn trying(self, trial: Trial) -> Cluster {
+        Cluster { trial, ..self }
     }
 
     /// The same, for a Podlab cluster whose state lies in `dir`.

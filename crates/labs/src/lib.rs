@@ -13,6 +13,7 @@ pub mod commands;
 pub mod condition;
 pub mod format;
 pub mod grade;
+pub mod needs;
 pub mod normalise;
 mod paint;
 pub mod runner;

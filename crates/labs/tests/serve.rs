@@ -80,6 +80,18 @@ async fn steps_are_run_only_from_our_pages_and_with_the_token() {
 }
 
 #[tokio::test]
+async fn nobody_is_told_the_token_who_does_not_bring_it() {
+    let (built, router) = server(true);
+    let (status, body) = ask(&router, "GET", "/podlab.json", &[HOST, ORIGIN]).await;
+    assert_eq!((status, body.as_str()), (StatusCode::OK, r#"{"runs":true}"#));
+    for entry in std::fs::read_dir(built.path()).unwrap() {
+        assert!(!std::fs::read_to_string(entry.unwrap().path()).unwrap().contains(TOKEN), "nor is it in a page");
+    }
+    let (_, refused) = ask(&router, "POST", RUN, &[HOST, ORIGIN]).await;
+    assert!(refused.contains("podlab status") && !refused.contains(TOKEN), "the way in is said: {refused}");
+}
+
+#[tokio::test]
 async fn only_declared_steps_exist() {
     let (_built, router) = server(true);
     for path in [
@@ -94,10 +106,10 @@ async fn only_declared_steps_exist() {
 }
 
 #[tokio::test]
-async fn without_a_cluster_nothing_runs_and_no_token_is_told() {
+async fn without_a_cluster_nothing_runs() {
     let (_built, router) = server(false);
     let (status, body) = ask(&router, "GET", "/podlab.json", &[HOST]).await;
-    assert_eq!((status, body.as_str()), (StatusCode::OK, r#"{"runs":false,"token":""}"#));
+    assert_eq!((status, body.as_str()), (StatusCode::OK, r#"{"runs":false}"#));
     let (status, body) = ask(&router, "POST", RUN, &[HOST, ORIGIN, BEARER]).await;
     assert_eq!(status, StatusCode::NOT_FOUND);
     assert!(body.contains("podlab start"), "{body}");

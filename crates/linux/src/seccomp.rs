@@ -54,7 +54,7 @@ impl Filter {
     }
 
     /// Puts this thread, and whatever it executes, under the filter. Needs `CAP_SYS_ADMIN` or `no_new_privs`.
-    pub(crate) fn install(&self) -> Result<(), Refusal> {
+    pub fn install(&self) -> Result<(), Refusal> {
         // Of two programs that refuse, the one installed last chooses the error.
         install(&self.allowed).and_then(|()| install(&self.unknown)).during("install", "the system call filter")
     }

@@ -35,6 +35,10 @@ pub(crate) struct Cli {
     #[arg(long, global = true, value_name = "DIR", env = "PODLAB_WORKBOOK", hide_env_values = true)]
     workbook: Option<PathBuf>,
 
+    /// No colours and no columns: for screen readers and logs (also NO_COLOR, TERM=dumb)
+    #[arg(long, global = true)]
+    plain: bool,
+
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -51,8 +55,19 @@ Examples:
                                  and kubectl works in this shell")]
     Start(StartArguments),
     /// Stop the cluster; nothing of it is left but its state directory
+    #[command(after_help = "\
+Examples:
+  podlab stop                    the one in the usual place
+  podlab --dir /tmp/two stop     another one; `podlab --dir /tmp/two start` goes on where it was")]
     Stop,
     /// Show whether the cluster runs, its nodes and its Pods
+    #[command(after_help = "\
+Exit status: 0 a cluster runs and answers, 1 it does not.
+
+Examples:
+  podlab status
+  podlab --plain status          a sentence a line, for screen readers and logs
+  podlab status --output json    for programs; .book is the link that lets a browser run steps")]
     Status {
         /// How to print it
         #[arg(long, short, value_enum, default_value_t)]
@@ -65,19 +80,23 @@ Examples:
   podlab completions fish > ~/.config/fish/completions/podlab.fish")]
     Completions { shell: clap_complete::Shell },
     /// Print the manual page
-    #[command(after_help = "Example:\n  podlab man | man -l -")]
+    #[command(after_help = "Examples:\n  podlab man | man -l -")]
     Man,
     /// Try everything the labs need from this machine
-    #[command(
-        after_help = "Exit status: 0 everything works, 2 something does not; each says what it touches and how to mend it."
-    )]
+    #[command(after_help = "\
+Each item is tried, not looked up; what does not work says what it touches and how to mend it.
+Exit status: 0 everything works, 2 something does not.
+
+Examples:
+  podlab doctor
+  podlab doctor --output json | jq -r '.[] | select(.verdict != \"works\") | .remedy'")]
     Doctor {
         /// How to print it
         #[arg(long, short, value_enum, default_value_t)]
         output: commands::Format,
     },
     /// Print the path of the kubeconfig
-    #[command(after_help = "Example:\n  export KUBECONFIG=$(podlab kubeconfig)")]
+    #[command(after_help = "Examples:\n  export KUBECONFIG=$(podlab kubeconfig)")]
     Kubeconfig,
     /// Show what a Pod is, from the kernel itself: processes, namespaces, cgroups, mounts, address
     #[command(after_help = "\
@@ -98,16 +117,16 @@ Examples:
         output: commands::Format,
     },
     /// Work on a node, as if logged in to it
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Examples:\n  podlab node exec node1 -- ip address")]
     Node(NodeCommand),
     /// List, walk through and verify the labs
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Examples:\n  podlab lab list\n  podlab lab run kuard")]
     Lab(LabCommand),
     /// Grade your answer to an exercise by what its Pods do
     #[command(after_help = "\
 Exit status: 0 it passes, 1 it does not, 2 it could not be checked.
 
-Example:
+Examples:
   podlab check kuard-ports labs/kuard/exercises/ports/pod.yaml")]
     Check {
         /// The exercise's name, as the book gives it
@@ -119,13 +138,13 @@ Example:
         kubeconfig: Option<PathBuf>,
     },
     /// Build or serve the book without a cluster
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Examples:\n  podlab book build public\n  podlab book serve --port 8000")]
     Book(BookCommand),
     /// Look at the images that Pods can use
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Examples:\n  podlab image ls\n  podlab image inspect nginx")]
     Image(ImageCommand),
     /// The built-in kubectl
-    #[command(disable_help_flag = true)]
+    #[command(disable_help_flag = true, after_help = "Examples:\n  podlab kubectl get pods")]
     Kubectl {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
@@ -164,8 +183,17 @@ Examples:
 #[derive(Debug, Subcommand)]
 enum LabCommand {
     /// List the labs and their exercises
+    #[command(after_help = "Examples:\n  podlab lab list")]
     List,
     /// Walk through a lab: each command is shown, then run
+    #[command(after_help = "\
+Exit status: 0 it went through, 1 something was not as it should be, 2 it could not be tried.
+
+Examples:
+  podlab lab run kuard           Enter runs the next command, q stops
+  podlab lab run kuard --auto    without waiting
+  podlab lab run kuard --kubeconfig ~/.kube/config
+                                 on another cluster")]
     Run {
         lab: String,
         /// Do not wait for Enter before each command
@@ -176,6 +204,12 @@ enum LabCommand {
         kubeconfig: Option<PathBuf>,
     },
     /// Run labs and compare what they print with what the book shows
+    #[command(after_help = "\
+Exit status: 0 as recorded, 1 something differs, 2 something could not be checked.
+
+Examples:
+  podlab lab verify              all labs
+  podlab lab verify kuard")]
     Verify {
         /// The labs [default: all]
         labs: Vec<String>,
@@ -188,11 +222,13 @@ enum LabCommand {
 #[derive(Debug, Subcommand)]
 enum BookCommand {
     /// Render the book to a folder
+    #[command(after_help = "Examples:\n  podlab book build\n  podlab book build public")]
     Build {
         /// Where to [default: book/ in the state directory]
         destination: Option<PathBuf>,
     },
     /// Serve the book; Ctrl-C ends it
+    #[command(after_help = "Examples:\n  podlab book serve\n  podlab book serve --port 8000")]
     Serve {
         /// The port [default: any free one]
         #[arg(long, default_value_t = 0, hide_default_value = true)]
@@ -203,8 +239,13 @@ enum BookCommand {
 #[derive(Debug, Subcommand)]
 enum ImageCommand {
     /// List the images in the store
+    #[command(after_help = "Examples:\n  podlab image ls")]
     Ls,
     /// Bring an image from its registry into the store
+    #[command(after_help = "\
+Examples:
+  podlab image pull nginx:1.27
+  podlab image pull app:1 --mirror http://127.0.0.1:5000")]
     Pull {
         /// As a Pod names it: nginx:1.27, quay.io/org/app, 127.0.0.1:5000/app:1
         image: String,
@@ -213,11 +254,16 @@ enum ImageCommand {
         mirror: Vec<String>,
     },
     /// Add the images of an archive, as `docker save` or `podman save` write it
+    #[command(after_help = "\
+Examples:
+  podlab image load app.tar
+  docker save app:1 | podlab image load -")]
     Load {
         /// The archive, gzipped or not; `-` is standard input
         archive: PathBuf,
     },
     /// Write images to an archive that `docker load` and `podlab image load` read
+    #[command(after_help = "Examples:\n  podlab image save nginx --output nginx.tar")]
     Save {
         /// As a Pod names them
         #[arg(required = true)]
@@ -227,11 +273,13 @@ enum ImageCommand {
         output: PathBuf,
     },
     /// Forget an image; its files go when the cluster starts the next time
+    #[command(after_help = "Examples:\n  podlab image rm app:1")]
     Rm {
         /// As a Pod names it
         image: String,
     },
     /// Show what an image says about itself, as JSON
+    #[command(after_help = "Examples:\n  podlab image inspect nginx")]
     Inspect {
         /// As a Pod names it, or its id
         image: String,
@@ -254,7 +302,11 @@ pub(crate) fn run(arguments: Vec<OsString>) -> ExitCode {
 }
 
 fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
-    let context = commands::Context { dir: cli.dir, workbook: cli.workbook };
+    let plain = cli.plain || std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
+    if plain {
+        anstream::ColorChoice::Never.write_global();
+    }
+    let context = commands::Context { dir: cli.dir, workbook: cli.workbook, plain };
     match cli.command.unwrap_or_else(|| Command::Start(StartArguments::default())) {
         Command::Start(arguments) => commands::start::run(&context, &arguments),
         Command::Stop => commands::stop::run(&context),
@@ -311,6 +363,18 @@ mod tests {
     #[test]
     fn the_definition_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_examples() {
+        fn visit(command: &clap::Command, path: &str) {
+            let path = format!("{path} {}", command.get_name());
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let (_, examples) = help.split_once("Examples:\n").unwrap_or_else(|| panic!("{path} has none"));
+            assert!(examples.contains(path.trim()), "the examples of {path} show it");
+            command.get_subcommands().for_each(|inner| visit(inner, &path));
+        }
+        visit(&Cli::command(), "");
     }
 
     #[test]

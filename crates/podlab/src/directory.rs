@@ -139,6 +139,11 @@ impl StateDirectory {
         self.0.join("book")
     }
 
+    /// What lets a browser press the book's Run buttons.
+    pub(crate) fn book_token(&self) -> PathBuf {
+        self.0.join("book-token")
+    }
+
     /// What the printed `export PATH=…` line puts first.
     pub(crate) fn bin(&self) -> PathBuf {
         self.0.join("bin")

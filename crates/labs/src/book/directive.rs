@@ -134,7 +134,8 @@ impl Sources {
 
 fn about(lab: &Lab) -> String {
     let list = |items: &[String]| items.iter().map(|item| format!("- {item}\n")).collect::<String>();
-    let needs = if lab.needs.is_empty() { "nothing beyond a running cluster" } else { "see the lab" };
+    let needs: Vec<_> = lab.needs.iter().map(|need| need.words()).collect();
+    let needs = if needs.is_empty() { "nothing beyond a running cluster".to_owned() } else { needs.join(", ") };
     format!(
         "\n<div class=\"about\">\n\n**After this chapter you can**\n\n{}\n*About {} minutes. Needs {needs}. Follows {}.*\n\n\
          To go through it in a terminal: `podlab lab run {}`\n\n</div>\n\n",

@@ -22,13 +22,14 @@ pub fn book_build(workbook: &Workbook, destination: &Path) -> anyhow::Result<()>
 
 /// The book as a service: the built pages in `built`, and the Run buttons when there is a `cluster`.
 ///
-/// `token` is what a Run request must carry (the served pages know it); `port` is the one that the listener has, which
+/// `token` is what a Run request must carry (the link that `podlab start` prints has it); `port` is the one that the listener has, which
 /// the Host and Origin headers are held against.
 pub fn book_router(workbook: &Workbook, built: &Path, cluster: Option<Cluster>, port: u16, token: &str) -> Router {
     book::router(workbook, built, cluster, port, token)
 }
 
 /// `podlab book serve`: builds the book into `built` and serves it on `listener` (a loopback one) until `stop` resolves.
+/// Whoever has `token` may press its Run buttons.
 ///
 /// # Errors
 ///
@@ -38,13 +39,13 @@ pub async fn book_serve(
     built: &Path,
     cluster: Option<Cluster>,
     listener: tokio::net::TcpListener,
+    token: &str,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
     let (source, destination) = (workbook.clone(), built.to_owned());
     tokio::task::spawn_blocking(move || book::build(&source, &destination)).await??;
     let port = listener.local_addr()?.port();
-    let token = uuid::Uuid::new_v4().simple().to_string();
-    let router = book_router(workbook, built, cluster, port, &token);
+    let router = book_router(workbook, built, cluster, port, token);
     axum::serve(listener, router).with_graceful_shutdown(stop).await?;
     Ok(())
 }

@@ -216,7 +216,9 @@ async fn compare(library: &Library, lab: &Lab, runner: &mut Runner) -> anyhow::R
 /// A cluster that does not answer, or is not free for the lab, says nothing about the lab.
 fn outcome_of(error: &RunError) -> Outcome {
     match error {
-        RunError::Api(_) | RunError::InTheWay { .. } | RunError::Files { .. } => Outcome::CouldNotCheck,
+        RunError::Api(_) | RunError::Missing(_) | RunError::InTheWay { .. } | RunError::Files { .. } => {
+            Outcome::CouldNotCheck
+        }
         RunError::Process { .. } | RunError::Wait(_) | RunError::Exit { .. } | RunError::Expect { .. } => Outcome::Fail,
     }
 }

@@ -4,6 +4,7 @@
 //! title: A door with a name
 //! kind: build                          # or fix, predict, find, decide
 //! minutes: 10
+//! needs: []                      # as in lab.yaml
 //! answer: kuard-ports.yaml             # what the learner's file is called
 //! starter: starter.yaml
 //! solutions: [solution.yaml]
@@ -74,6 +75,7 @@ use serde_saphyr::{Location, Spanned};
 use super::Span;
 use crate::api;
 use crate::condition::Expression;
+use crate::needs::Need;
 use crate::yaml::{self, FileError};
 
 /// An exercise: a task, and checks of what the learner's Pods do.
@@ -91,6 +93,8 @@ pub struct Exercise {
     pub kind: Kind,
     /// How long a learner needs, in minutes.
     pub minutes: u32,
+    /// What the host or the cluster must have.
+    pub needs: Vec<Need>,
     /// What the learner's file is called.
     pub answer: String,
     /// What the learner begins with.
@@ -268,6 +272,8 @@ struct RawExercise {
     title: String,
     kind: Kind,
     minutes: u32,
+    #[serde(default)]
+    needs: Vec<Need>,
     answer: String,
     starter: Spanned<String>,
     setup: Option<Spanned<String>>,
@@ -420,6 +426,7 @@ fn decode(name: &str, lab: &str, folder: &Path, path: &Path, text: &str) -> Resu
         title: raw.title,
         kind: raw.kind,
         minutes: raw.minutes,
+        needs: raw.needs,
         answer: raw.answer,
         starter: file(&raw.starter.value, raw.starter.referenced)?,
         setup: raw.setup.map(|setup| file(&setup.value, setup.referenced)).transpose()?,

@@ -6,7 +6,7 @@
 //! source: ["Kubernetes: Up and Running, chapter 5, Example 5-1"]
 //! minutes: 30
 //! objectives: [Start a Pod from a manifest, and say what each part of the cluster did]
-//! needs: []
+//! needs: []                         # what a host may refuse: podlab, cgroups, nodes, users, fuse, nfs, oom-score
 //! creates: [pod/kuard]
 //! steps:
 //!   - name: apply                     # a command: its transcript is a snapshot of this name
@@ -35,6 +35,7 @@ use serde_saphyr::Spanned;
 use super::Span;
 use crate::api::ObjectName;
 use crate::condition::Expression;
+use crate::needs::Need;
 use crate::yaml::{self, FileError};
 
 /// How long a command or a wait may take when the step does not say.
@@ -65,18 +66,6 @@ pub struct Lab {
     pub steps: Vec<Step>,
     /// Folders under `exercises/`.
     pub exercises: Vec<String>,
-}
-
-/// What a lab asks of the host or cluster beyond the API.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Need {
-    /// The `podlab` command and a state directory: not on a borrowed cluster.
-    Podlab,
-    /// Limits that the kernel enforces.
-    Cgroups,
-    /// More than one node.
-    Nodes,
 }
 
 /// One step.

@@ -18,6 +18,6 @@ mod library;
 mod span;
 
 pub use exercise::{Check, Diagnosis, Exercise, Hints, Http, Kind, Observe, Run, WrongAnswer};
-pub use lab::{Background, Command, Lab, Need, Step, StopBackground, Wait};
+pub use lab::{Background, Command, Lab, Step, StopBackground, Wait};
 pub use library::{Library, LibraryError};
 pub use span::Span;

@@ -15,7 +15,7 @@ use super::{CheckResult, Feedback, Grade, Manifest, Verdict, facts, namespace};
 use crate::Cluster;
 use crate::condition::{Expression, Variables};
 use crate::format::{Check, Diagnosis, Exercise, Http, Observe, Run};
-use crate::yaml;
+use crate::{needs, yaml};
 
 /// Grades `answer`, the text of a learner's file that is shown as `path`.
 ///
@@ -33,6 +33,11 @@ pub async fn grade(exercise: &Exercise, path: &Path, answer: &str, cluster: &Clu
         Ok(client) => client,
         Err(error) => return unchecked(error.to_string()),
     };
+    match needs::missing(&exercise.needs, cluster, &client).await {
+        Ok(None) => {}
+        Ok(Some(missing)) => return unchecked(missing.to_string()),
+        Err(error) => return unchecked(error.to_string()),
+    }
     let namespace = match namespace::create(&client, &exercise.name).await {
         Ok(namespace) => namespace,
         Err(error) => return unchecked(error.to_string()),

@@ -15,12 +15,14 @@ use tokio::time::Instant;
 use crate::Cluster;
 use crate::api::{ObjectName, WaitError};
 use crate::format::{Lab, Step};
+use crate::needs::{self, Missing};
 use crate::transcript::Transcript;
 
 /// A lab on its way: what runs in the background, and the folder its commands work in.
 pub struct Runner {
     lab: Arc<Lab>,
     client: Client,
+    cluster: Cluster,
     shell: Shell,
     background: Vec<(String, Running)>,
 }
@@ -34,6 +36,9 @@ pub enum RunError {
     /// The cluster cannot be asked.
     #[error("the cluster does not answer: {0}\nis it running? podlab status, podlab start")]
     Api(#[from] podlab_client::Error),
+    /// The host or the cluster has not what the lab needs.
+    #[error(transparent)]
+    Missing(#[from] Missing),
     /// Something of an earlier run is in the way.
     #[error(
         "{object} is there already, from a run that did not end or from something of yours\n\
@@ -64,15 +69,18 @@ impl Runner {
     pub fn new(lab: Arc<Lab>, folder: &Path, cluster: &Cluster) -> Result<Runner, RunError> {
         let client = Client::from_kubeconfig(&cluster.kubeconfig)?;
         let shell = Shell::new(cluster, folder).map_err(|source| RunError::Files { lab: lab.name.clone(), source })?;
-        Ok(Runner { lab, client, shell, background: Vec::new() })
+        Ok(Runner { lab, client, cluster: cluster.clone(), shell, background: Vec::new() })
     }
 
-    /// Whether the lab can begin: nothing it creates is there yet.
+    /// Whether the lab can begin: what it needs is there, and nothing it creates is yet.
     ///
     /// # Errors
     ///
-    /// [`RunError::InTheWay`], or the cluster does not answer.
+    /// [`RunError::Missing`], [`RunError::InTheWay`], or the cluster does not answer.
     pub async fn clear(&self) -> Result<(), RunError> {
+        if let Some(missing) = needs::missing(&self.lab.needs, &self.cluster, &self.client).await? {
+            return Err(missing.into());
+        }
         for object in &self.lab.creates {
             if object.get(&self.client, &self.lab.namespace).await?.is_some() {
                 return Err(RunError::InTheWay { object: object.clone(), namespace: self.lab.namespace.clone() });

@@ -39,7 +39,8 @@ pub(crate) fn serve(context: &Context, port: u16) -> anyhow::Result<ExitCode> {
             // Without a handler Ctrl-C ends us all the same.
             let _ = tokio::signal::ctrl_c().await;
         };
-        commands::book_serve(&workbook, built.path(), None, listener, stop).await
+        // Nothing can be run, and nobody is let in.
+        commands::book_serve(&workbook, built.path(), None, listener, "", stop).await
     })?;
     Ok(ExitCode::SUCCESS)
 }
@@ -47,7 +48,8 @@ pub(crate) fn serve(context: &Context, port: u16) -> anyhow::Result<ExitCode> {
 /// mdBook's preprocessor protocol, for readers who have the `mdbook` program.
 pub(crate) fn preprocess(arguments: &[OsString]) -> ExitCode {
     let arguments: Vec<_> = arguments.iter().map(|argument| argument.to_string_lossy().into_owned()).collect();
-    let context = Context { dir: None, workbook: std::env::var_os("PODLAB_WORKBOOK").map(PathBuf::from) };
+    let workbook = std::env::var_os("PODLAB_WORKBOOK").map(PathBuf::from);
+    let context = Context { dir: None, workbook, plain: false };
     let outcome = context.workbook().and_then(|workbook| {
         commands::book_preprocess(&workbook, &arguments, &mut BufReader::new(stdin()), &mut stdout())
     });

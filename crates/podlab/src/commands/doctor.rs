@@ -11,7 +11,8 @@ use crate::doctor::{self, Finding, Verdict};
 ///
 /// When there is no place for a state directory.
 pub(crate) fn run(context: &Context, format: Format) -> anyhow::Result<ExitCode> {
-    let findings = doctor::examine(&context.directory()?);
+    // Without the labs at hand it is still known what works.
+    let findings = doctor::examine(&context.directory()?, context.workbook().ok().as_ref())?;
     match format {
         Format::Json => println!("{}", serde_json::to_string_pretty(&findings)?),
         Format::Text => findings.iter().for_each(print),
@@ -21,7 +22,7 @@ pub(crate) fn run(context: &Context, format: Format) -> anyhow::Result<ExitCode>
 }
 
 fn print(finding: &Finding) {
-    let Finding { item, verdict, detail, touches, remedy } = finding;
+    let Finding { item, verdict, detail, touches, labs, remedy, .. } = finding;
     let colour = match verdict {
         Verdict::Works => "\x1b[32m",
         Verdict::DoesNot => "\x1b[33m",
@@ -29,7 +30,8 @@ fn print(finding: &Finding) {
     };
     anstream::println!("{colour}{verdict:<9}\x1b[0m{item}: {detail}");
     if let Some(touches) = touches {
-        anstream::println!("         without it, could not check: {touches}");
+        let labs = if labs.is_empty() { String::new() } else { format!(" (labs: {})", labs.join(", ")) };
+        anstream::println!("         without it, could not check: {touches}{labs}");
     }
     if let Some(remedy) = remedy {
         anstream::println!("         mend it: {remedy}");

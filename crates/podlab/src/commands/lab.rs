@@ -65,7 +65,7 @@ fn cluster(context: &Context, kubeconfig: Option<PathBuf>) -> anyhow::Result<Clu
         return Ok(Cluster::new(std::path::absolute(kubeconfig)?));
     }
     let directory = context.directory()?;
-    Ok(Cluster::new(directory.kubeconfig()).with_dir(directory.path()))
+    Ok(Cluster::new(directory.kubeconfig()).with_dir(directory.path()).trying(crate::doctor::has))
 }
 
 fn code(outcome: Outcome) -> ExitCode {

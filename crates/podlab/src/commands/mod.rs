@@ -7,6 +7,7 @@ pub(crate) mod kubeconfig;
 pub(crate) mod kubectl;
 pub(crate) mod lab;
 pub(crate) mod node;
+mod progress;
 pub(crate) mod start;
 pub(crate) mod status;
 pub(crate) mod stop;
@@ -37,6 +38,8 @@ pub(crate) struct Context {
     pub(crate) dir: Option<PathBuf>,
     /// `--workbook`
     pub(crate) workbook: Option<PathBuf>,
+    /// `--plain`
+    pub(crate) plain: bool,
 }
 
 /// There is no cluster to work with.
@@ -100,7 +103,9 @@ pub(crate) fn print_error(error: &anyhow::Error) {
 
 /// Whether what is printed is read by a person at a terminal that takes colours.
 pub(crate) fn colour() -> bool {
-    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    anstream::ColorChoice::global() != anstream::ColorChoice::Never
+        && std::io::stdout().is_terminal()
+        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// An asynchronous command's runtime.

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use podlab_linux::node::NodeConfig;
 
+use super::progress::Progress;
 use super::{Context, quoted};
 use crate::cli::StartArguments;
 use crate::directory::StateDirectory;
@@ -36,12 +37,22 @@ pub(crate) fn run(context: &Context, arguments: &StartArguments) -> anyhow::Resu
     let command = context.command(&directory);
     // `podlab` in another shell has to find this cluster too.
     let usual = StateDirectory::usual(|name| std::env::var_os(name)).is_ok_and(|usual| usual == directory);
-    let say = move |report| print(report, &command, usual);
+    let progress = Progress::new();
+    let say = move |report| {
+        match &report {
+            Report::Stage(what) => progress.now(Some(what.clone())),
+            Report::Notice(_) => {}
+            _ => progress.now(None),
+        }
+        print(report, &command, usual);
+    };
     if arguments.detach { detach::start(&config, say) } else { Ok(machine::run(config, say)) }
 }
 
 fn print(report: Report, command: &str, usual: bool) {
     match report {
+        // Said by the progress, when it takes long.
+        Report::Stage(_) => {}
         Report::Notice(text) => anstream::eprintln!("{text}"),
         Report::Ready(summary) => print_summary(&summary, command, usual),
         Report::Stopping => anstream::eprintln!("stopping"),

@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::{BookAddress, bind_local};
-use crate::directory::StateDirectory;
+use crate::directory::{StateDirectory, write_private};
 
 /// Where the book is served unless something else is there already.
 const USUAL_PORT: u16 = 7080;
@@ -26,15 +26,33 @@ pub(super) async fn serve(
 ) -> anyhow::Result<BookAddress> {
     let listener = bind(named, remembered).await?;
     let port = listener.local_addr()?.port();
-    let cluster = Cluster::new(directory.kubeconfig()).with_dir(directory.path());
+    let token = token(directory)?;
+    let cluster = Cluster::new(directory.kubeconfig()).with_dir(directory.path()).trying(crate::doctor::has);
+    let address = format!("http://127.0.0.1:{port}/#token={token}");
     let (workbook, built) = (Workbook::at(workbook), directory.book());
     tokio::spawn(async move {
-        let served = commands::book_serve(&workbook, &built, Some(cluster), listener, stop.cancelled_owned()).await;
+        let served =
+            commands::book_serve(&workbook, &built, Some(cluster), listener, &token, stop.cancelled_owned()).await;
         if let Err(error) = served {
             tracing::error!("the book is not served: {error:#}");
         }
     });
-    Ok(BookAddress { address: format!("http://127.0.0.1:{port}/"), port })
+    Ok(BookAddress { address, port })
+}
+
+/// What lets a browser in. The same on every start, so that an open page goes on; for the owner's eyes only.
+fn token(directory: &StateDirectory) -> anyhow::Result<String> {
+    let file = directory.book_token();
+    let kept = std::fs::read_to_string(&file).unwrap_or_default();
+    let is_one = |text: &str| text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_one(kept.trim()) {
+        return Ok(kept.trim().to_owned());
+    }
+    let mut drawn = [0; 16];
+    rustix::rand::getrandom(&mut drawn, rustix::rand::GetRandomFlags::empty())?;
+    let token: String = drawn.iter().map(|byte| format!("{byte:02x}")).collect();
+    write_private(&file, token.as_bytes())?;
+    Ok(token)
 }
 
 /// The named port, else the one of the last run, else the usual one, else any.

@@ -5,6 +5,8 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use podlab_labs::needs::Need;
+
 use super::{Finding, Item, Seen};
 use crate::directory::StateDirectory;
 
@@ -13,86 +15,118 @@ const DISK: u64 = 1 << 30;
 /// Watches of projected volumes and of the tests; 128 is the kernel's own default.
 const INOTIFY_INSTANCES: u64 = 128;
 
+/// What is tried in this process, one after the other.
+type Check = (Item, fn(&StateDirectory) -> Seen);
+
+const CHECKS: [Check; 9] = [
+    (
+        Item { name: "loopback port", needed: true, touches: "the API server and the book", need: None, remedy: "" },
+        |_| loopback_port(),
+    ),
+    (
+        Item {
+            name: "free disk",
+            needed: false,
+            touches: "anything that writes",
+            need: None,
+            remedy: "use a larger disk: podlab --dir DIR start",
+        },
+        |directory| free_disk(directory.path()),
+    ),
+    (
+        Item {
+            name: "inotify",
+            needed: false,
+            touches: "noticing changed files",
+            need: None,
+            remedy: "sudo sysctl fs.inotify.max_user_instances=1024",
+        },
+        |_| inotify_instances(),
+    ),
+    (
+        Item {
+            name: "AppArmor",
+            needed: false,
+            touches: "starting without root",
+            need: None,
+            remedy: "sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0",
+        },
+        |_| app_armor(),
+    ),
+    (
+        Item {
+            name: "fuse",
+            needed: false,
+            touches: "file systems in containers",
+            need: Some(Need::Fuse),
+            remedy: "sudo modprobe fuse",
+        },
+        |_| device("/dev/fuse"),
+    ),
+    (
+        Item {
+            name: "nfs",
+            needed: false,
+            touches: "volumes of kind nfs",
+            need: Some(Need::Nfs),
+            remedy: "sudo modprobe nfs",
+        },
+        |_| file_system("nfs4"),
+    ),
+    (
+        Item {
+            name: "protection from the OOM killer",
+            needed: false,
+            touches: "the order in which classes of Pods are killed",
+            need: Some(Need::OomScore),
+            remedy: "start it as root, with CAP_SYS_RESOURCE",
+        },
+        |_| oom_score(),
+    ),
+    (
+        Item {
+            name: "kubectl",
+            needed: false,
+            touches: "typing the book's commands",
+            need: None,
+            remedy: "install kubectl 1.30 to 1.33: https://kubernetes.io/docs/tasks/tools/",
+        },
+        |_| kubectl_version(),
+    ),
+    (Item { name: "kvm", needed: false, touches: "", need: None, remedy: "" }, |_| {
+        Ok("not needed: a node is a set of namespaces, not a virtual machine".to_owned())
+    }),
+];
+
 pub(super) fn all(directory: &StateDirectory) -> Vec<Finding> {
-    let root = rustix::process::geteuid().is_root();
-    let ids = Item {
-        name: "subordinate ids",
-        needed: false,
-        touches: "images with several users",
-        remedy: "sudo apt-get install uidmap && sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 $USER",
-    };
-    let seccomp = Item { name: "seccomp", needed: true, touches: "everything: containers are filtered", remedy: "" };
-    let port = Item { name: "loopback port", needed: true, touches: "the API server and the book", remedy: "" };
-    let disk = Item {
-        name: "free disk",
-        needed: false,
-        touches: "anything that writes",
-        remedy: "use a larger disk: podlab --dir DIR start",
-    };
-    let inotify = Item {
-        name: "inotify",
-        needed: false,
-        touches: "noticing changed files",
-        remedy: "sudo sysctl fs.inotify.max_user_instances=1024",
-    };
-    let fuse =
-        Item { name: "fuse", needed: false, touches: "file systems in containers", remedy: "sudo modprobe fuse" };
-    let nfs = Item { name: "nfs", needed: false, touches: "volumes of kind nfs", remedy: "sudo modprobe nfs" };
-    let score = Item {
-        name: "protection from the OOM killer",
-        needed: false,
-        touches: "the order in which classes of Pods are killed",
-        remedy: "start it as root, with CAP_SYS_RESOURCE",
-    };
-    let kubectl = Item {
-        name: "kubectl",
-        needed: false,
-        touches: "typing the book's commands",
-        remedy: "install kubectl 1.30 to 1.33: https://kubernetes.io/docs/tasks/tools/",
-    };
-    vec![
-        ids.finding(if root { Ok("not needed as root".to_owned()) } else { subordinate_ids() }),
-        seccomp.finding(seccomp_actions()),
-        port.finding(loopback_port()),
-        disk.finding(free_disk(directory.path())),
-        inotify.finding(inotify_instances()),
-        fuse.finding(device("/dev/fuse")),
-        nfs.finding(file_system("nfs4")),
-        score.finding(oom_score()),
-        kubectl.finding(kubectl_version()),
-    ]
+    CHECKS.iter().map(|(item, check)| item.finding(check(directory))).collect()
+}
+
+/// Those that labs mean by `need`; none of them looks at the state directory.
+pub(super) fn of(need: Need) -> Vec<Finding> {
+    let asked = CHECKS.iter().filter(|(item, _)| item.need == Some(need));
+    asked.map(|(item, check)| item.finding(check(&StateDirectory::at("/".into())))).collect()
 }
 
 fn failed(what: &str) -> impl Fn(std::io::Error) -> String + '_ {
     move |error| format!("{what}: {error}")
 }
 
-/// `newuidmap` and `newgidmap`, and a range for this user in both files: subuid(5).
-fn subordinate_ids() -> Seen {
-    for program in ["newuidmap", "newgidmap"] {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        if !std::env::split_paths(&path).any(|directory| directory.join(program).is_file()) {
-            return Err(format!("{program} is not on PATH"));
-        }
+/// Ubuntu 24.04 lets everybody make user namespaces, in which they then have no rights; whether that is so here, the
+/// trial of user namespaces has found. This one names the setting.
+fn app_armor() -> Seen {
+    let path = "/proc/sys/kernel/apparmor_restrict_unprivileged_userns";
+    let restricted = fs::read_to_string(path).is_ok_and(|text| text.trim() != "0");
+    if !restricted {
+        return Ok("does not restrict user namespaces".to_owned());
     }
-    let user = rustix::process::geteuid().as_raw().to_string();
-    let names = fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let name = names.lines().find(|line| line.split(':').nth(2) == Some(&user)).and_then(|line| line.split(':').next());
-    for file in ["/etc/subuid", "/etc/subgid"] {
-        let ranges = fs::read_to_string(file).map_err(failed(file))?;
-        let ours = |line: &str| line.split(':').next().is_some_and(|owner| owner == user || Some(owner) == name);
-        if !ranges.lines().any(ours) {
-            return Err(format!("{file} has no range for user {user}"));
-        }
+    if rustix::process::geteuid().is_root() {
+        return Ok("restricts user namespaces, but not root's".to_owned());
     }
-    Ok("a range, and the programs that map it".to_owned())
-}
-
-fn seccomp_actions() -> Seen {
-    let path = "/proc/sys/kernel/seccomp/actions_avail";
-    let actions = fs::read_to_string(path).map_err(failed(path))?;
-    let has_errno = actions.split_ascii_whitespace().any(|action| action == "errno");
-    if has_errno { Ok("filters can refuse calls".to_owned()) } else { Err("filters cannot refuse calls".to_owned()) }
+    match super::trials::user_namespaces_work() {
+        Ok(_) => Ok("restricts user namespaces, but not this program's".to_owned()),
+        Err(why) => Err(format!("gives no rights in user namespaces ({path} is 1): {why}")),
+    }
 }
 
 fn loopback_port() -> Seen {

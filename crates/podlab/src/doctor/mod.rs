@@ -9,6 +9,9 @@ mod trials;
 
 use std::fmt;
 
+use podlab_labs::Workbook;
+use podlab_labs::format::Library;
+use podlab_labs::needs::Need;
 use serde::Serialize;
 
 pub(crate) use trials::{ROLE, main};
@@ -27,6 +30,11 @@ pub(crate) struct Finding {
     /// What in the labs does not work, or could not be checked, without it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) touches: Option<&'static str>,
+    #[serde(skip)]
+    pub(crate) need: Option<Need>,
+    /// The labs and exercises that say they need it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) labs: Vec<String>,
     /// The one line that mends it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) remedy: Option<String>,
@@ -62,30 +70,57 @@ struct Item {
     /// Whether nothing works without it.
     needed: bool,
     touches: &'static str,
+    /// What labs call it in their `needs`.
+    need: Option<Need>,
     remedy: &'static str,
 }
 
 impl Item {
     fn finding(&self, seen: Seen) -> Finding {
-        let Self { name: item, needed, touches, remedy } = *self;
+        let Self { name: item, needed, touches, remedy, need } = *self;
         match seen {
-            Ok(detail) => Finding { item, verdict: Verdict::Works, detail, touches: None, remedy: None },
+            Ok(detail) => {
+                Finding { item, verdict: Verdict::Works, detail, touches: None, need, labs: Vec::new(), remedy: None }
+            }
             Err(detail) => Finding {
                 item,
                 verdict: if needed { Verdict::Needed } else { Verdict::DoesNot },
                 detail,
                 touches: Some(touches),
+                need,
+                labs: Vec::new(),
                 remedy: (!remedy.is_empty()).then(|| remedy.to_owned()),
             },
         }
     }
 }
 
-/// Tries everything.
-pub(crate) fn examine(directory: &StateDirectory) -> Vec<Finding> {
+/// Tries everything. With a workbook, what does not work names the labs that say they need it.
+///
+/// # Errors
+///
+/// When the workbook cannot be read.
+pub(crate) fn examine(directory: &StateDirectory, workbook: Option<&Workbook>) -> anyhow::Result<Vec<Finding>> {
     let mut findings = trials::all();
     findings.extend(checks::all(directory));
-    findings
+    if let Some(workbook) = workbook {
+        let library = Library::load(&workbook.labs())?;
+        for finding in findings.iter_mut().filter(|finding| finding.verdict != Verdict::Works) {
+            let Some(need) = finding.need else { continue };
+            let labs = library.labs().iter().filter(|lab| lab.needs.contains(&need)).map(|lab| lab.name.clone());
+            let exercises = library.exercises().iter().filter(|exercise| exercise.needs.contains(&need));
+            finding.labs = labs.chain(exercises.map(|exercise| exercise.name.clone())).collect();
+        }
+    }
+    Ok(findings)
+}
+
+/// Tries one thing that a lab needs, or says why it does not work: what the lab runner goes by.
+pub(crate) fn has(need: Need) -> Result<(), String> {
+    let mut findings = trials::of(need);
+    findings.extend(checks::of(need));
+    let refused = findings.into_iter().find(|finding| finding.verdict != Verdict::Works);
+    refused.map_or(Ok(()), |finding| Err(format!("{}: {}", finding.item, finding.detail)))
 }
 
 #[cfg(test)]
@@ -94,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_refusal_says_what_it_touches_and_how_it_is_mended() {
-        let item = Item { name: "x", needed: false, touches: "limits", remedy: "try harder" };
+        let item = Item { name: "x", needed: false, touches: "limits", need: None, remedy: "try harder" };
         let finding = item.finding(Err("no".into()));
         assert_eq!((finding.verdict, finding.touches), (Verdict::DoesNot, Some("limits")));
         assert_eq!(finding.remedy.as_deref(), Some("try harder"));

@@ -7,7 +7,9 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
+use podlab_labs::needs::Need;
 use podlab_linux::cgroups::{self, Controller, Tree};
+use podlab_linux::fabric::{self, UserNamespace};
 use podlab_linux::namespaces::{Namespaces, unshare};
 use podlab_linux::network;
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
@@ -22,6 +24,8 @@ pub(crate) const ROLE: &str = "trial";
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) enum Trial {
     UserNamespace,
+    SubordinateIds,
+    Seccomp,
     Namespaces,
     /// The second half of `Namespaces`: as the first process of a new pid namespace.
     Proc,
@@ -30,35 +34,59 @@ pub(crate) enum Trial {
     Cgroup(Controller),
 }
 
-/// Runs every trial.
-pub(super) fn all() -> Vec<Finding> {
+/// What is tried in a process of its own.
+fn items() -> Vec<(Item, Trial)> {
     const NOTHING: &str = "everything: no node can be started";
+    let root = is_root();
+    let item = |name, touches, remedy| Item { name, needed: true, touches, need: None, remedy };
+    let cgroup = |name, touches| Item {
+        name,
+        needed: false,
+        touches,
+        need: Some(Need::Cgroups),
+        remedy: if root { "" } else { "systemd-run --user --scope -p Delegate=yes podlab start" },
+    };
     let user = Item {
         name: "user namespaces",
-        needed: !is_root(),
-        touches: if is_root() { "starting without root" } else { NOTHING },
-        remedy: "sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0 kernel.unprivileged_userns_clone=1",
+        needed: !root,
+        touches: if root { "starting without root" } else { NOTHING },
+        need: None,
+        remedy: "sudo sysctl kernel.unprivileged_userns_clone=1 user.max_user_namespaces=10000",
     };
-    let namespaces =
-        Item { name: "pid, mount, uts, ipc and cgroup namespaces", needed: true, touches: NOTHING, remedy: "" };
-    let overlay = Item { name: "overlay", needed: true, touches: NOTHING, remedy: "sudo modprobe overlay" };
-    let network =
-        Item { name: "bridge and veth", needed: true, touches: NOTHING, remedy: "sudo modprobe -a bridge veth" };
-    let mut findings = vec![
-        user.finding(attempt(Trial::UserNamespace)),
-        namespaces.finding(attempt(Trial::Namespaces)),
-        overlay.finding(attempt(Trial::Overlay)),
-        network.finding(attempt(Trial::Network)),
-    ];
-    for (controller, name, touches) in [
-        (Controller::Cpu, "cgroup cpu", "processor limits and shares"),
-        (Controller::Memory, "cgroup memory", "memory limits, OOMKilled"),
-        (Controller::Pids, "cgroup pids", "limits on the number of processes"),
-    ] {
-        let remedy = if is_root() { "" } else { "systemd-run --user --scope -p Delegate=yes podlab start" };
-        findings.push(Item { name, needed: false, touches, remedy }.finding(attempt(Trial::Cgroup(controller))));
-    }
-    findings
+    let ids = Item {
+        name: "subordinate ids",
+        needed: false,
+        touches: "images with several users",
+        need: Some(Need::Users),
+        remedy: "sudo apt-get install uidmap && sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 $USER",
+    };
+    vec![
+        (user, Trial::UserNamespace),
+        (ids, Trial::SubordinateIds),
+        (item("pid, mount, uts, ipc and cgroup namespaces", NOTHING, ""), Trial::Namespaces),
+        (item("overlay", NOTHING, "sudo modprobe overlay"), Trial::Overlay),
+        (item("bridge and veth", NOTHING, "sudo modprobe -a bridge veth"), Trial::Network),
+        (item("seccomp", "everything: containers are filtered", ""), Trial::Seccomp),
+        (cgroup("cgroup cpu", "processor limits and shares"), Trial::Cgroup(Controller::Cpu)),
+        (cgroup("cgroup memory", "memory limits, OOMKilled"), Trial::Cgroup(Controller::Memory)),
+        (cgroup("cgroup pids", "limits on the number of processes"), Trial::Cgroup(Controller::Pids)),
+    ]
+}
+
+/// Runs every trial.
+pub(super) fn all() -> Vec<Finding> {
+    items().into_iter().map(|(item, trial)| item.finding(attempt(trial))).collect()
+}
+
+/// Runs those that labs mean by `need`.
+pub(super) fn of(need: Need) -> Vec<Finding> {
+    let asked = items().into_iter().filter(|(item, _)| item.need == Some(need));
+    asked.map(|(item, trial)| item.finding(attempt(trial))).collect()
+}
+
+/// Whether this user can make user namespaces and has rights in them.
+pub(super) fn user_namespaces_work() -> Seen {
+    attempt(Trial::UserNamespace)
 }
 
 /// Runs one trial in a child.
@@ -75,7 +103,9 @@ fn attempt(trial: Trial) -> Seen {
 /// The child.
 pub(crate) fn main(trial: Trial) -> ExitCode {
     let seen = match trial {
-        Trial::UserNamespace => user_namespace().map(|()| "made, and this user is root in it".to_owned()),
+        Trial::UserNamespace => user_namespace(),
+        Trial::SubordinateIds => subordinate_ids(),
+        Trial::Seccomp => seccomp(),
         Trial::Namespaces => namespaces(),
         Trial::Proc => proc(),
         Trial::Overlay => overlay(),
@@ -98,27 +128,35 @@ fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// Enters a new user namespace with this user as root in it: user_namespaces(7).
-fn user_namespace() -> Result<(), String> {
-    let (user, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-    unshare(Namespaces::USER).map_err(|refusal| refusal.to_string())?;
-    let files = [
-        // Without giving up setgroups(2), an unprivileged process may not map groups.
-        ("setgroups", "deny".to_owned()),
-        ("uid_map", format!("0 {user} 1\n")),
-        ("gid_map", format!("0 {group} 1\n")),
-    ];
-    for (name, content) in files {
-        let path = Path::new("/proc/self").join(name);
-        fs::write(&path, content).map_err(|error| format!("{}: {error}", path.display()))?;
+/// Makes a user namespace and uses a right that one has in it: some hosts give the one without the other.
+fn user_namespace() -> Seen {
+    UserNamespace::Single.enter().map_err(|refusal| refusal.to_string())?;
+    unshare(Namespaces::HOST_NAME_AND_NIS_DOMAIN_NAME).map_err(|refusal| refusal.to_string())?;
+    rustix::system::sethostname(b"trial").map_err(|errno| format!("set a host name in a user namespace: {errno}"))?;
+    Ok("made, and this user is root in it".to_owned())
+}
+
+fn subordinate_ids() -> Seen {
+    if is_root() {
+        return Ok("not needed as root".to_owned());
     }
-    Ok(())
+    let [(_, users), (_, groups)] = fabric::ranges_of(rustix::process::geteuid().as_raw())?;
+    UserNamespace::Ranges.enter().map_err(|refusal| refusal.to_string())?;
+    Ok(format!("mapped {users} users and {groups} groups"))
+}
+
+/// Puts this process under the filter that containers run under.
+fn seccomp() -> Seen {
+    rustix::thread::set_no_new_privs(true).map_err(|errno| format!("give up new privileges: {errno}"))?;
+    let filter = podlab_linux::seccomp::default_filter().map_err(|refusal| refusal.to_string())?;
+    filter.install().map_err(|refusal| refusal.to_string())?;
+    Ok("a filter is in force".to_owned())
 }
 
 /// Enters new namespaces, those of a user first where this one is not root.
 fn enter(namespaces: Namespaces) -> Result<(), String> {
     if !is_root() {
-        user_namespace()?;
+        UserNamespace::Single.enter().map_err(|refusal| refusal.to_string())?;
     }
     unshare(namespaces).map_err(|refusal| refusal.to_string())?;
     if namespaces.contains(Namespaces::MOUNT) {

@@ -82,6 +82,7 @@ fn machine(config: MachineConfig, say: &mut dyn FnMut(Report)) -> anyhow::Result
     for left in janitor::sweep(directory.path()) {
         say(Report::Notice(format!("left by a run that was killed, now gone: {left}")));
     }
+    say(Report::Stage("setting up the built-in images (the first start of a build does)".to_owned()));
     // Here and not in the kubelet: a node's mounts keep it from linking the binary into the store, so it would copy it.
     let images = podlab_images::Store::open(&directory.images(), std::path::Path::new("/proc/self/exe"))?;
     if let Err(error) = images.sweep() {
@@ -139,6 +140,7 @@ impl Machine {
         let parts: Vec<_> = self.parts()?.into_iter().map(|part| part.keep(&socket, &events, &stopping)).collect();
         drop((events, stopping));
 
+        say(Report::Stage("starting the control plane and the node".to_owned()));
         let deadline = tokio::time::Instant::now() + READY_DEADLINE;
         let mut result = Ok(());
         loop {
@@ -161,6 +163,7 @@ impl Machine {
         }
 
         say(Report::Stopping);
+        say(Report::Stage("waiting for containers and the control plane to end".to_owned()));
         // Nothing may be started again from here on; then the power goes.
         let _ = stop.send(true);
         drop(plug);
@@ -226,6 +229,9 @@ impl Machine {
                 self.record.server = Some(server);
                 self.record.book = book.map(|book| book.address);
                 self.write_down(say);
+                if !self.ready {
+                    say(Report::Stage("waiting for the node to be Ready".to_owned()));
+                }
             }
             Event::Said(Message::Refused { why }) => {
                 if !self.ready {

@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) enum Report {
     /// Something out of the ordinary that was dealt with.
     Notice(String),
+    /// What is being done now: worth saying when it takes long.
+    Stage(String),
     /// The node is Ready.
     Ready(Summary),
     Stopping,

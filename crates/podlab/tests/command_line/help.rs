@@ -19,6 +19,22 @@ fn help_goes_to_standard_output_and_has_examples() {
 }
 
 #[test]
+fn plain_is_plain_whatever_the_terminal_takes() {
+    let cluster = nothing();
+    let escape = || contains("\u{1b}").not();
+    // A caller may force colours into pipes; those who ask for none still get none.
+    let forced = |arguments: &[&str]| {
+        let mut command = podlab(&cluster, arguments.iter().copied());
+        command.env("CLICOLOR_FORCE", "1");
+        command
+    };
+    forced(&["kubeconfig"]).assert().stderr(contains("\u{1b}"));
+    forced(&["--plain", "kubeconfig"]).assert().stderr(escape());
+    forced(&["kubeconfig"]).env("NO_COLOR", "1").env_remove("CLICOLOR_FORCE").assert().stderr(escape());
+    forced(&["kubeconfig"]).env("TERM", "dumb").assert().stderr(escape());
+}
+
+#[test]
 fn a_wrong_word_is_answered_on_standard_error_with_what_was_meant() {
     let cluster = nothing();
     let assert = podlab(&cluster, ["strat"]).assert().code(2).stdout(is_empty());

@@ -3,12 +3,12 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-use podlab_testkit::Cluster;
+use podlab_testkit::{Cluster, Kubectl};
 use predicates::prelude::*;
 use predicates::str::{contains, is_empty};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::podlab;
+use crate::{podlab, run_kuard};
 
 #[test]
 fn start_detached_prints_what_to_do_next_and_stop_ends_it() {
@@ -63,6 +63,31 @@ fn a_second_start_says_so_and_does_nothing() {
 }
 
 #[test]
+fn status_shows_nodes_pods_addresses_and_memory() {
+    let Some(kubectl) = Kubectl::any() else { return };
+    let cluster = Cluster::start();
+    run_kuard(&cluster, &kubectl);
+    let status: serde_json::Value =
+        serde_json::from_str(&cluster.podlab(["status", "--output", "json"]).success().stdout).unwrap();
+    let (node, pods) = (&status["nodes"][0], status["pods"].as_array().unwrap());
+    assert!(node["ready"] == true && node["memory"].as_u64() > Some(0), "{node}");
+    let kuard = pods.iter().find(|pod| pod["name"] == "kuard").unwrap();
+    assert_eq!((&kuard["status"], &kuard["ready"]), (&"Running".into(), &"1/1".into()), "{kuard}");
+    let address = kuard["address"].as_str().unwrap();
+    assert!(status["memory"].as_u64() > Some(1 << 20), "{status}");
+
+    let table = cluster.podlab(["status"]).success().stdout;
+    let row = table.lines().find(|line| line.starts_with("default/kuard ")).unwrap();
+    assert!(row.contains(address) && row.contains("node1"), "{table}");
+    // A sentence a line, in which nothing has to be found by its column.
+    let plain = cluster.podlab(["--plain", "status"]).success().stdout;
+    let sentence = format!("pod default/kuard: Running, 1/1 ready, address {address}, on node1, uses ");
+    assert!(plain.lines().any(|line| line.starts_with(&sentence)), "{plain}");
+    assert!(plain.lines().all(|line| !line.contains("  ")), "{plain}");
+    cluster.stop();
+}
+
+#[test]
 fn addresses_survive_a_restart() {
     let cluster = Cluster::start();
     let server = |cluster: &Cluster| cluster.record().unwrap()["server"].clone();
@@ -84,6 +109,15 @@ fn the_book_is_served_on_the_named_port_or_not_at_all() {
     assert!(refused.stderr.contains(&format!("port {port}")) && refused.stderr.contains("--no-book"), "{refused}");
     drop(taken);
     let started = cluster.start_again();
-    assert!(started.stdout.contains(&format!("http://127.0.0.1:{port}/")), "{started}");
+    let (_, link) = started.stdout.split_once("The book:  ").unwrap();
+    let link = link.lines().next().unwrap();
+    let token = link.strip_prefix(&format!("http://127.0.0.1:{port}/#token=")).unwrap();
+    // Who has the link may run steps. It stays the same, and only its owner can read it.
+    let kept = cluster.directory().join("book-token");
+    assert_eq!(std::fs::read_to_string(&kept).unwrap(), token);
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(kept).unwrap().permissions());
+    assert_eq!((token.len(), mode & 0o777), (32, 0o600));
+    cluster.podlab(["stop"]).success();
+    assert!(cluster.start_again().stdout.contains(link), "an open page goes on");
     cluster.stop();
 }

@@ -43,6 +43,8 @@ fn a_day(user: User) {
     let checked = cluster.podlab(["check", "kuard-ports", solution]);
     assert!(checked.status.success(), "{checked}");
 
+    what_is_refused_could_not_be_checked(&cluster, user);
+
     run_kuard(&cluster, &kubectl);
     somebody(&cluster, &kubectl, user);
 
@@ -62,6 +64,26 @@ fn a_day(user: User) {
     let removed = cluster.as_its_user("rm", ["-rf", state.to_str().unwrap()]);
     assert!(removed.status.success() && !state.exists(), "{removed}");
     cluster.gone();
+}
+
+/// A lab that needs several users is tried where there are some, and is `could not check` where there are none.
+fn what_is_refused_could_not_be_checked(cluster: &Cluster, user: User) {
+    let lab = cluster.scratch().join("workbook/labs/kuard/lab.yaml");
+    let text = std::fs::read_to_string(&lab).unwrap();
+    std::fs::write(&lab, format!("needs: [users]\n{text}")).unwrap();
+    let tried = cluster.podlab(["lab", "run", "kuard", "--auto"]);
+    let doctor = cluster.podlab(["doctor", "--output", "json"]);
+    let findings: Vec<serde_json::Value> = serde_json::from_str(&doctor.stdout).unwrap();
+    let ids = findings.iter().find(|finding| finding["item"] == "subordinate ids").unwrap();
+    if user == User::WithRanges {
+        tried.success();
+        assert_eq!(ids["verdict"], "works", "{ids}");
+    } else {
+        let said = tried.failure(2).stdout;
+        assert!(said.contains("containers that are not root") && said.contains("podlab doctor"), "{said}");
+        assert_eq!(ids["labs"], serde_json::json!(["kuard"]), "{ids}");
+    }
+    std::fs::write(&lab, text).unwrap();
 }
 
 /// With many ids a container may be anybody. With one it may not, and says why.

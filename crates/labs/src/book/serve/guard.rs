@@ -24,10 +24,6 @@ impl Guard {
         Guard { hosts, token: token.to_owned() }
     }
 
-    pub(super) fn token(&self) -> &str {
-        &self.token
-    }
-
     /// A name that somebody made to point at loopback is not ours (DNS rebinding).
     fn host(&self, headers: &HeaderMap) -> Result<(), Refusal> {
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
@@ -49,7 +45,10 @@ impl Guard {
         let token = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let token = token.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
         if self.token.is_empty() || !same(token.as_bytes(), self.token.as_bytes()) {
-            return Err((StatusCode::UNAUTHORIZED, "the token is missing or old: load the page again\n"));
+            return Err((
+                StatusCode::UNAUTHORIZED,
+                "this browser has not been let in: open the link that `podlab start` printed, or `podlab status` prints\n",
+            ));
         }
         Ok(())
     }

@@ -1,9 +1,10 @@
 //! The book as a service on loopback: the built pages, and the Run buttons.
 //!
 //! What a button runs is a declared step of a lab, never a command that a page sends. Who may press it: a page of this
-//! server. Another site in the same browser is kept out three times over: its requests carry its own `Origin`; it cannot
-//! read the token (`/podlab.json` is same-origin, and a name that was made to point here fails the `Host` check); and it
-//! cannot frame our pages.
+//! server whose reader came by the link that `podlab start` prints. The link has a token behind its `#`, which a browser
+//! keeps for itself; the page stores it for this address and port alone, and sends it with each Run. Nobody else on this
+//! machine can ask the server for it. Another site in the same browser is kept out as well: its requests carry its own
+//! `Origin`, a name that was made to point here fails the `Host` check, and it cannot frame our pages.
 
 mod guard;
 mod session;
@@ -44,8 +45,7 @@ pub fn router(workbook: &Workbook, built: &Path, cluster: Option<Cluster>, port:
 /// What the pages need to know to show Run buttons.
 async fn about(State(book): State<Arc<Book>>) -> Response {
     let runs = book.sessions.is_some();
-    let token = if runs { book.guard.token() } else { "" };
-    let body = serde_json::json!({ "runs": runs, "token": token });
+    let body = serde_json::json!({ "runs": runs });
     ([("cache-control", "no-store")], axum::Json(body)).into_response()
 }
 

@@ -4,7 +4,7 @@ use podlab_linux::node::KubeletConfig;
 use podlab_linux::paths::PodDirectory;
 use podlab_linux::supervisor::record::{self, PodRecord};
 
-use super::pods::timestamp;
+use super::pods::past;
 use crate::backend::{ContainerUsage, NodeUsage, PodUsage};
 
 pub(super) fn read(config: &KubeletConfig) -> NodeUsage {
