@@ -19,7 +19,9 @@ mod paint;
 pub mod runner;
 pub mod snapshot;
 pub mod transcript;
+mod words;
 pub mod workbook;
+pub mod workspace;
 pub mod yaml;
 
 pub use cluster::{Cluster, Kubectl};

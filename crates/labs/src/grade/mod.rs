@@ -14,7 +14,7 @@ mod report;
 mod run;
 
 pub use locate::{Found, Manifest};
-pub use report::report;
+pub use report::{report, verdict};
 pub use run::grade;
 
 use crate::commands::Outcome;

@@ -35,13 +35,24 @@ pub fn report(grade: &Grade, colour: bool, out: &mut dyn Write) -> io::Result<()
             }
         }
     }
+    writeln!(out)?;
+    verdict(grade, colour, out)
+}
+
+/// Writes the last line alone: how it ended, and the points.
+///
+/// # Errors
+///
+/// When `out` cannot be written to.
+pub fn verdict(grade: &Grade, colour: bool, out: &mut dyn Write) -> io::Result<()> {
+    let paint = Paint { colour };
     let (got, all) = grade.points();
     let verdict = match grade.outcome() {
         crate::commands::Outcome::Pass => paint.good("passed"),
         crate::commands::Outcome::Fail => paint.bad("not yet"),
         crate::commands::Outcome::CouldNotCheck => "could not be checked; this is not a pass".to_owned(),
     };
-    writeln!(out, "\n{}: {verdict}, {got} of {all} points", grade.exercise)
+    writeln!(out, "{}: {verdict}, {got} of {all} points", grade.exercise)
 }
 
 fn tell(feedback: &Feedback, paint: Paint, out: &mut dyn Write) -> io::Result<()> {

@@ -19,8 +19,14 @@ use crate::{needs, yaml};
 
 /// Grades `answer`, the text of a learner's file that is shown as `path`.
 ///
-/// It never fails: what cannot be done is a check that could not be made.
-pub async fn grade(exercise: &Exercise, path: &Path, answer: &str, cluster: &Cluster) -> Grade {
+/// It never fails: what cannot be done is a check that could not be made. Once `stop` resolves, it ends early.
+pub async fn grade(
+    exercise: &Exercise,
+    path: &Path,
+    answer: &str,
+    cluster: &Cluster,
+    stop: impl Future<Output = ()>,
+) -> Grade {
     let unchecked = |reason: String| Grade {
         exercise: exercise.name.clone(),
         results: exercise
@@ -47,7 +53,7 @@ pub async fn grade(exercise: &Exercise, path: &Path, answer: &str, cluster: &Clu
     // Whatever ends this early (Ctrl-C, say), the namespace goes.
     let results = tokio::select! {
         results = grading.checks() => results,
-        () = crate::commands::interrupted() => {
+        () = stop => {
             exercise.checks.iter().map(|check| result(check, could_not("it was interrupted"))).collect()
         }
     };

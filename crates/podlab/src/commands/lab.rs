@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use podlab_labs::Cluster;
-use podlab_labs::commands::{self, Outcome, RunOptions};
+use podlab_labs::commands::{self, Asked, Outcome, RunOptions};
 use tokio::io::{BufReader, stdin};
 
 use super::{Context, colour, runtime};
@@ -48,19 +48,21 @@ pub(crate) fn verify(context: &Context, labs: &[String], kubeconfig: Option<Path
 /// When there is no such exercise, or the answer cannot be read.
 pub(crate) fn check(
     context: &Context,
-    exercise: &str,
+    exercise: Option<&str>,
     file: Option<&Path>,
     kubeconfig: Option<PathBuf>,
 ) -> anyhow::Result<ExitCode> {
     let (workbook, cluster) = (context.workbook()?, cluster(context, kubeconfig)?);
     let options = RunOptions { auto: true, colour: colour() };
-    let outcome = runtime()?.block_on(commands::check(&workbook, exercise, file, &cluster, options, &mut stdout()))?;
+    let here = std::env::current_dir()?;
+    let asked = Asked { here: &here, exercise };
+    let outcome = runtime()?.block_on(commands::check(&workbook, asked, file, &cluster, options, &mut stdout()))?;
     Ok(code(outcome))
 }
 
 /// The named cluster, else Podlab's own. Whether it answers is for the command to find out: a check that cannot be made
 /// has an exit status of its own.
-fn cluster(context: &Context, kubeconfig: Option<PathBuf>) -> anyhow::Result<Cluster> {
+pub(super) fn cluster(context: &Context, kubeconfig: Option<PathBuf>) -> anyhow::Result<Cluster> {
     if let Some(kubeconfig) = kubeconfig {
         return Ok(Cluster::new(std::path::absolute(kubeconfig)?));
     }

@@ -11,6 +11,8 @@ mod progress;
 pub(crate) mod start;
 pub(crate) mod status;
 pub(crate) mod stop;
+pub(crate) mod watch;
+pub(crate) mod workspace;
 pub(crate) mod xray;
 
 use std::io::IsTerminal;

@@ -94,7 +94,7 @@ fn completions_and_the_manual_know_every_command() {
     let cluster = nothing();
     for arguments in [&["completions", "bash"][..], &["completions", "zsh"], &["completions", "fish"], &["man"]] {
         let assert = podlab(&cluster, arguments.iter().copied()).assert().success();
-        for word in ["start", "kubeconfig", "doctor", "check"] {
+        for word in ["start", "kubeconfig", "doctor", "check", "init", "watch", "hint", "solution", "reset"] {
             let text = String::from_utf8_lossy(&assert.get_output().stdout);
             assert!(text.contains(word), "{arguments:?} knows {word}");
         }

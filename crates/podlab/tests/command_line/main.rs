@@ -16,6 +16,8 @@ mod rootless;
 mod side_by_side;
 mod trouble;
 mod usage;
+mod watch;
+mod workspace;
 mod xray;
 
 use assert_cmd::Command;

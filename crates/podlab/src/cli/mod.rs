@@ -1,5 +1,7 @@
 //! The command line as people type it.
 
+mod exercises;
+
 use std::ffi::OsString;
 use std::io::Write;
 use std::path::PathBuf;
@@ -16,8 +18,7 @@ Examples:
   podlab node exec node1 -- ip a   a command on the node
   podlab xray pod/kuard            what a Pod is, from the kernel itself
   podlab lab run kuard             walk through a lab, step by step
-  podlab check kuard-ports pod.yaml
-                                   grade your answer to an exercise
+  podlab init ~/pods               a folder with all exercises; podlab watch checks them there
   podlab --dir /tmp/two start      a second cluster beside the first
 
 All state lies in one directory: --dir, else $PODLAB_DIR, else $XDG_STATE_HOME/podlab, else
@@ -122,21 +123,8 @@ Examples:
     /// List, walk through and verify the labs
     #[command(subcommand, after_help = "Examples:\n  podlab lab list\n  podlab lab run kuard")]
     Lab(LabCommand),
-    /// Grade your answer to an exercise by what its Pods do
-    #[command(after_help = "\
-Exit status: 0 it passes, 1 it does not, 2 it could not be checked.
-
-Examples:
-  podlab check kuard-ports labs/kuard/exercises/ports/pod.yaml")]
-    Check {
-        /// The exercise's name, as the book gives it
-        exercise: String,
-        /// Your answer [default: the exercise's own file in the current folder]
-        file: Option<PathBuf>,
-        /// Grade on this cluster instead of Podlab's own
-        #[arg(long, value_name = "FILE")]
-        kubeconfig: Option<PathBuf>,
-    },
+    #[command(flatten)]
+    Exercise(exercises::ExerciseCommand),
     /// Build or serve the book without a cluster
     #[command(subcommand, after_help = "Examples:\n  podlab book build public\n  podlab book serve --port 8000")]
     Book(BookCommand),
@@ -329,9 +317,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Lab(LabCommand::List) => commands::lab::list(&context),
         Command::Lab(LabCommand::Run { lab, auto, kubeconfig }) => commands::lab::run(&context, &lab, auto, kubeconfig),
         Command::Lab(LabCommand::Verify { labs, kubeconfig }) => commands::lab::verify(&context, &labs, kubeconfig),
-        Command::Check { exercise, file, kubeconfig } => {
-            commands::lab::check(&context, &exercise, file.as_deref(), kubeconfig)
-        }
+        Command::Exercise(command) => exercises::run(&context, command),
         Command::Book(BookCommand::Build { destination }) => commands::book::build(&context, destination),
         Command::Book(BookCommand::Serve { port }) => commands::book::serve(&context, port),
         Command::Image(command) => image(&context, command),
