@@ -153,6 +153,31 @@ fn emptydir() {
     exercises_of("emptydir");
 }
 
+#[test]
+fn health() {
+    exercises_of("health");
+}
+
+#[test]
+fn lifecycle() {
+    exercises_of("lifecycle");
+}
+
+#[test]
+fn volumes() {
+    exercises_of("volumes");
+}
+
+#[test]
+fn patterns() {
+    exercises_of("patterns");
+}
+
+#[test]
+fn resources() {
+    exercises_of("resources");
+}
+
 /// A lab without its test would have exercises whose solutions nobody tried.
 #[test]
 fn the_exercises_of_every_lab_have_a_test() {

@@ -131,6 +131,31 @@ fn emptydir() {
     lab("emptydir");
 }
 
+#[test]
+fn health() {
+    lab("health");
+}
+
+#[test]
+fn lifecycle() {
+    lab("lifecycle");
+}
+
+#[test]
+fn volumes() {
+    lab("volumes");
+}
+
+#[test]
+fn patterns() {
+    lab("patterns");
+}
+
+#[test]
+fn resources() {
+    lab("resources");
+}
+
 /// A lab without its test would be one that nobody ran.
 #[test]
 fn every_lab_has_a_test() {
