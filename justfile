@@ -39,6 +39,10 @@ bench *ARGS:
     cargo bench --profile dev -p podlab-bench -- {{ARGS}}
     cargo bench -p podlab-bench -- {{ARGS}}
 
+# Every fuzz target for a minute, or for so many seconds: `just fuzz 600 yaml spdy`
+fuzz SECONDS="60" *TARGETS:
+    fuzz/run {{SECONDS}} {{TARGETS}}
+
 # The whole gate, as it runs before a change is taken
 ci:
     .ci/run

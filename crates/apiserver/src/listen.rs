@@ -1,5 +1,7 @@
 //! The doors: TCP with TLS, and Unix sockets. Every connection speaks HTTP/2 or HTTP/1.1, with upgrades.
 
+use std::future::Future;
+use std::io;
 use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,9 +11,10 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use crate::auth::Identity;
 use crate::http::Peer;
@@ -29,41 +32,67 @@ const HEADERS: usize = 128;
 /// Requests under way on one HTTP/2 connection (the real server's figure).
 const HTTP2_STREAMS: u32 = 250;
 
+/// A door: where connections come in, and who is at their other end.
+trait Door: Send + Sync + 'static {
+    type Raw: Send + 'static;
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    fn accept(&self) -> impl Future<Output = io::Result<Self::Raw>> + Send;
+
+    /// What has to be done before the first request; None for a peer that does not do its part.
+    fn greet(&self, raw: Self::Raw) -> impl Future<Output = Option<(Self::Stream, Peer)>> + Send;
+}
+
+struct Tls {
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+}
+
+impl Door for Tls {
+    type Raw = TcpStream;
+    type Stream = TlsStream<TcpStream>;
+
+    async fn accept(&self) -> io::Result<TcpStream> {
+        let (stream, _) = self.listener.accept().await?;
+        // Small answers must not wait for acknowledgements.
+        let _ = stream.set_nodelay(true);
+        Ok(stream)
+    }
+
+    async fn greet(&self, raw: TcpStream) -> Option<(Self::Stream, Peer)> {
+        let stream = tokio::time::timeout(HANDSHAKE, self.acceptor.accept(raw)).await.ok()?.ok()?;
+        let certificates = stream.get_ref().1.peer_certificates();
+        let client = certificates.and_then(<[_]>::first).and_then(|first| subject::identity(first));
+        Some((stream, Peer::Network { client: client.map(Arc::new) }))
+    }
+}
+
+struct Unix {
+    listener: UnixListener,
+    /// Whoever could open the socket.
+    identity: Arc<Identity>,
+}
+
+impl Door for Unix {
+    type Raw = UnixStream;
+    type Stream = UnixStream;
+
+    async fn accept(&self) -> io::Result<UnixStream> {
+        Ok(self.listener.accept().await?.0)
+    }
+
+    async fn greet(&self, raw: UnixStream) -> Option<(UnixStream, Peer)> {
+        Some((raw, Peer::Known(self.identity.clone())))
+    }
+}
+
 /// Serves TLS; tells the address it got.
 pub(crate) async fn tls(server: &Server, address: std::net::SocketAddr) -> Result<std::net::SocketAddr, StartError> {
     let failed = |source| StartError::Listen { address: address.to_string(), source };
     let acceptor = TlsAcceptor::from(Arc::new(server.inner.pki.tls()?));
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
-    let server = server.clone();
-    let slots = Arc::new(Semaphore::new(CONNECTIONS));
-    let tasks = server.inner.tasks.clone();
-    tasks.spawn(async move {
-        loop {
-            let Ok(slot) = slots.clone().acquire_owned().await else { return };
-            let stream = tokio::select! {
-                () = server.inner.stopping.cancelled() => return,
-                accepted = listener.accept() => match accepted {
-                    Ok((stream, _)) => stream,
-                    Err(error) => {
-                        out_of_something(&error).await;
-                        continue;
-                    }
-                },
-            };
-            // Small answers must not wait for acknowledgements.
-            let _ = stream.set_nodelay(true);
-            let (server, acceptor) = (server.clone(), acceptor.clone());
-            server.inner.tasks.clone().spawn(async move {
-                let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await else { return };
-                let certificates = stream.get_ref().1.peer_certificates();
-                let client = certificates.and_then(<[_]>::first).and_then(|first| subject::identity(first));
-                let peer = Peer::Network { client: client.map(Arc::new) };
-                connection(server, peer, stream).await;
-                drop(slot);
-            });
-        }
-    });
+    server.inner.tasks.spawn(accept_all(server.clone(), Tls { listener, acceptor }));
     Ok(bound)
 }
 
@@ -71,39 +100,42 @@ pub(crate) async fn tls(server: &Server, address: std::net::SocketAddr) -> Resul
 pub(crate) fn unix(server: &Server, path: &Path, identity: Identity) -> Result<(), StartError> {
     let failed = |source| StartError::Listen { address: path.display().to_string(), source };
     let listener = bind_unix(path).map_err(failed)?;
-    let peer = Peer::Known(Arc::new(identity));
-    let server = server.clone();
-    let slots = Arc::new(Semaphore::new(CONNECTIONS));
-    let tasks = server.inner.tasks.clone();
-    tasks.spawn(async move {
-        loop {
-            let Ok(slot) = slots.clone().acquire_owned().await else { return };
-            let stream = tokio::select! {
-                () = server.inner.stopping.cancelled() => return,
-                accepted = listener.accept() => match accepted {
-                    Ok((stream, _)) => stream,
-                    Err(error) => {
-                        out_of_something(&error).await;
-                        continue;
-                    }
-                },
-            };
-            let (server, peer) = (server.clone(), peer.clone());
-            server.inner.tasks.clone().spawn(async move {
-                connection(server, peer, stream).await;
-                drop(slot);
-            });
-        }
-    });
+    server.inner.tasks.spawn(accept_all(server.clone(), Unix { listener, identity: Arc::new(identity) }));
     Ok(())
 }
 
+/// Lets connections in until the server stops.
+async fn accept_all<D: Door>(server: Server, door: D) {
+    let door = Arc::new(door);
+    let slots = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        let Ok(slot) = slots.clone().acquire_owned().await else { return };
+        let raw = tokio::select! {
+            () = server.inner.stopping.cancelled() => return,
+            accepted = door.accept() => match accepted {
+                Ok(raw) => raw,
+                Err(error) => {
+                    out_of_something(&error).await;
+                    continue;
+                }
+            },
+        };
+        let (server, door) = (server.clone(), door.clone());
+        server.inner.tasks.clone().spawn(async move {
+            if let Some((stream, peer)) = door.greet(raw).await {
+                connection(server, peer, stream).await;
+            }
+            drop(slot);
+        });
+    }
+}
+
 /// A socket path longer than 107 bytes does not fit an address; through a descriptor of its folder it does.
-fn bind_unix(path: &Path) -> std::io::Result<UnixListener> {
-    let invalid = || std::io::Error::new(std::io::ErrorKind::InvalidInput, "a socket needs a folder and a name");
+fn bind_unix(path: &Path) -> io::Result<UnixListener> {
+    let invalid = || io::Error::new(io::ErrorKind::InvalidInput, "a socket needs a folder and a name");
     let (folder, name) = path.parent().zip(path.file_name()).ok_or_else(invalid)?;
     match std::fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
     let folder = std::fs::File::open(folder)?;
@@ -112,13 +144,13 @@ fn bind_unix(path: &Path) -> std::io::Result<UnixListener> {
 
 /// Accepting fails for want of descriptors, mostly; trying again at once would only burn the processor.
 #[expect(clippy::disallowed_methods, reason = "nothing tells when a descriptor becomes free")]
-async fn out_of_something(error: &std::io::Error) {
+async fn out_of_something(error: &io::Error) {
     tracing::warn!("cannot accept a connection: {error}");
     tokio::time::sleep(Duration::from_millis(100)).await;
 }
 
 /// Answers requests until the peer leaves or the server stops.
-async fn connection<S>(server: Server, peer: Peer, stream: S)
+pub(crate) async fn connection<S>(server: Server, peer: Peer, stream: S)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {

@@ -12,6 +12,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::{Request, Response};
 use podlab_api::registry;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -137,6 +138,14 @@ impl Server {
     /// When the socket cannot be made.
     pub async fn listen_unix(&self, path: &Path, identity: Identity) -> Result<(), StartError> {
         listen::unix(self, path, identity)
+    }
+
+    /// Speaks HTTP on a connection that is there already; whoever is at its other end is `identity`. Returns when it ends.
+    pub async fn serve<S>(self, stream: S, identity: Identity)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        listen::connection(self, Peer::Known(Arc::new(identity)), stream).await;
     }
 
     /// Stops listening, ends watches and streams, and closes the store.

@@ -12,7 +12,7 @@ use crate::{floor, server};
 /// Beside which build the figures stand.
 const PROFILE: &str = if cfg!(debug_assertions) { "debug" } else { "release" };
 /// A measure that has taken this long does not end.
-const PATIENCE: &str = "600";
+const PATIENCE: &str = "300";
 
 /// The `main` of a bench file. Words on the command line choose the figures whose names contain one of them.
 pub fn run(figures: &[Figure]) -> ExitCode {

@@ -1,0 +1,6 @@
+//! The targets, by what they read.
+
+pub(crate) mod bodies;
+pub(crate) mod patches;
+pub(crate) mod streams;
+pub(crate) mod texts;
