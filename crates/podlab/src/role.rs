@@ -7,6 +7,7 @@ use podlab_linux::{fabric, janitor, node};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::commands::remove;
 use crate::{control_plane, doctor, kubelet, machine};
 
 /// The word in front of a role.
@@ -35,6 +36,7 @@ pub(crate) fn run(arguments: Vec<OsString>) -> ExitCode {
         janitor::ROLE => with_config(&rest, janitor::main),
         node::KUBELET_ROLE => with_config(&rest, kubelet::main),
         doctor::ROLE => with_config(&rest, doctor::main),
+        remove::ROLE => with_config(&rest, remove::main),
         "mdbook-preprocessor" => crate::commands::book::preprocess(&rest),
         other => {
             eprintln!("podlab: no internal role '{other}': `podlab --help` lists the commands meant for people");

@@ -130,10 +130,13 @@ impl Running {
 
     /// Reads until the output contains `text`.
     pub(super) async fn shows(&mut self, text: &str, by: Instant, live: &mut Live<'_>) -> Result<(), ProcessError> {
-        while !self.printed().contains(text) {
+        // To the end of its line: a command writes a line in pieces, and what follows is in the transcript, too.
+        let is_whole = |printed: &str| printed.find(text).is_some_and(|at| printed[at..].contains('\n'));
+        while !is_whole(&self.printed()) {
             match timeout_at(by, self.take(live)).await {
                 Ok(Ok(true)) => {}
                 Ok(Err(error)) => return Err(error),
+                Ok(Ok(false)) if self.printed().contains(text) => return Ok(()),
                 Ok(Ok(false)) | Err(_) => {
                     return Err(ProcessError::NotShown { text: text.to_owned(), printed: self.printed() });
                 }

@@ -59,8 +59,13 @@ Examples:
     #[command(after_help = "\
 Examples:
   podlab stop                    the one in the usual place
-  podlab --dir /tmp/two stop     another one; `podlab --dir /tmp/two start` goes on where it was")]
-    Stop,
+  podlab --dir /tmp/two stop     another one; `podlab --dir /tmp/two start` goes on where it was
+  podlab stop --delete           and delete everything of it")]
+    Stop {
+        /// Delete the state directory, too: objects, images, logs
+        #[arg(long)]
+        delete: bool,
+    },
     /// Show whether the cluster runs, its nodes and its Pods
     #[command(after_help = "\
 Exit status: 0 a cluster runs and answers, 1 it does not.
@@ -297,7 +302,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     let context = commands::Context { dir: cli.dir, workbook: cli.workbook, plain };
     match cli.command.unwrap_or_else(|| Command::Start(StartArguments::default())) {
         Command::Start(arguments) => commands::start::run(&context, &arguments),
-        Command::Stop => commands::stop::run(&context),
+        Command::Stop { delete } => commands::stop::run(&context, delete),
         Command::Status { output } => commands::status::run(&context, output),
         Command::Completions { shell } => {
             // Into memory first: the generator panics when its writer fails, and `| head` closes a pipe.

@@ -8,6 +8,7 @@ pub(crate) mod kubectl;
 pub(crate) mod lab;
 pub(crate) mod node;
 mod progress;
+pub(crate) mod remove;
 pub(crate) mod start;
 pub(crate) mod status;
 pub(crate) mod stop;

@@ -5,25 +5,36 @@ use std::process::ExitCode;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use super::Context;
+use super::{Context, remove};
+use crate::directory::StateDirectory;
 use crate::machine;
 use crate::record::MachineRecord;
 
 /// How long the machine may take: longer than it gives its parts.
 const DEADLINE_SECONDS: i64 = 40;
 
-/// Asks the machine to stop and waits until it has. A cluster that does not run is stopped already.
+/// Stops the cluster, and deletes its state directory if that is wanted. One that does not run is stopped already.
 ///
 /// # Errors
 ///
-/// When it cannot be reached, or does not end.
-pub(crate) fn run(context: &Context) -> anyhow::Result<ExitCode> {
+/// When it cannot be reached, does not end, or cannot be deleted.
+pub(crate) fn run(context: &Context, delete: bool) -> anyhow::Result<ExitCode> {
     let directory = context.directory()?;
-    if !machine::is_locked(&directory) {
-        println!("no cluster runs in {}", directory.path().display());
-        return Ok(ExitCode::SUCCESS);
+    stop(&directory)?;
+    if delete {
+        remove::run(&directory)?;
+        println!("deleted {}", directory.path().display());
     }
-    let Some(record) = MachineRecord::of_running(&directory) else {
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Asks the machine to stop and waits until it has.
+fn stop(directory: &StateDirectory) -> anyhow::Result<()> {
+    if !machine::is_locked(directory) {
+        println!("no cluster runs in {}", directory.path().display());
+        return Ok(());
+    }
+    let Some(record) = MachineRecord::of_running(directory) else {
         anyhow::bail!(
             "a process holds {} without saying which it is: it is starting, or ending; try again",
             directory.lock_file().display()
@@ -45,5 +56,5 @@ pub(crate) fn run(context: &Context) -> anyhow::Result<ExitCode> {
         );
     }
     println!("stopped");
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }

@@ -70,6 +70,7 @@ fn a_directory_of_something_else_is_refused_and_left_alone() {
     std::fs::create_dir(cluster.directory()).unwrap();
     std::fs::write(cluster.directory().join("thesis.tex"), "years of work").unwrap();
     podlab(&cluster, ["start", "--detach"]).assert().code(1).stderr(contains("holds no Podlab cluster"));
+    podlab(&cluster, ["stop", "--delete"]).assert().code(1).stderr(contains("holds no Podlab cluster"));
     assert_eq!(std::fs::read_dir(cluster.directory()).unwrap().count(), 1);
 }
 

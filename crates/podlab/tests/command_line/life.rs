@@ -14,7 +14,8 @@ use crate::{podlab, run_kuard};
 fn start_detached_prints_what_to_do_next_and_stop_ends_it() {
     let cluster = Cluster::builder().prepare();
     let started = cluster.start_again();
-    assert_eq!(started.stderr, "");
+    // Nothing but, on a machine that has much to do, what it waits for.
+    assert!(started.stderr.lines().all(|line| line.ends_with(" …")), "{started}");
     let kubeconfig = format!("export KUBECONFIG={}\n", cluster.kubeconfig().display());
     assert!(started.stdout.contains(&kubeconfig), "{started}");
     assert!(started.stdout.contains("Node node1 is Ready"), "{started}");

@@ -10,7 +10,7 @@ use crate::{run_kuard, wait_for_kuard};
 /// A Pod whose container is not root.
 const SOMEBODY: &str = r#"{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "somebody"}, "spec": {
     "restartPolicy": "Never", "terminationGracePeriodSeconds": 0, "containers": [{"name": "main",
-    "image": "busybox", "command": ["sh", "-c", "id -u; touch /data/file"],
+    "image": "busybox", "command": ["sh", "-c", "id -u; mkdir -m 700 /data/mine; touch /data/mine/file"],
     "volumeMounts": [{"name": "data", "mountPath": "/data"}], "securityContext": {"runAsUser": 1000}}],
     "volumes": [{"name": "data", "emptyDir": {}}]}}"#;
 
@@ -55,13 +55,17 @@ fn a_day(user: User) {
     let restarted = "--for=jsonpath={.status.containerStatuses[0].restartCount}=1";
     cluster.kubectl(&kubectl, ["wait", restarted, "pod/kuard", "--timeout=60s"]).success();
     wait_for_kuard(&cluster, &kubectl);
-    cluster.kubectl(&kubectl, ["delete", "pod", "somebody"]).success();
     cluster.podlab(["stop"]).success();
     cluster.settle();
 
-    // Whoever owns the state directory can delete it with the tool everybody knows.
     let state = cluster.directory();
-    let removed = cluster.as_its_user("rm", ["-rf", state.to_str().unwrap()]);
+    let removed = if user == User::Nobody {
+        // Whoever owns the state directory can delete it with the tool everybody knows,
+        cluster.as_its_user("rm", ["-rf", state.to_str().unwrap()])
+    } else {
+        // unless it holds files of other ids, over which only podlab can make the user root.
+        cluster.podlab(["stop", "--delete"])
+    };
     assert!(removed.status.success() && !state.exists(), "{removed}");
     cluster.gone();
 }
