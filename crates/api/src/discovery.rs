@@ -1,10 +1,158 @@
 //! What the server has, as discovery tells it: all of it from the registry.
+//!
+//! The fields stand in the order of the real server's types, which is the order its answers have: people read them with
+//! `kubectl get --raw`.
 
-use serde_json::{Map, Value, json};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::prepare::base64;
 use crate::registry::{self, Resource, Storage, Subresource};
+
+/// `GET /api`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ApiVersions {
+    kind: &'static str,
+    versions: [&'static str; 1],
+    #[serde(rename = "serverAddressByClientCIDRs")]
+    server_addresses: [ServerAddress; 1],
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ServerAddress {
+    #[serde(rename = "clientCIDR")]
+    client: &'static str,
+    server_address: String,
+}
+
+/// `GET /apis`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ApiGroupList {
+    kind: &'static str,
+    api_version: &'static str,
+    groups: Vec<ApiGroup>,
+}
+
+/// `GET /apis/GROUP`, and an item of the list of groups, which has neither kind nor apiVersion.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ApiGroup {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    api_version: Option<&'static str>,
+    name: &'static str,
+    versions: Vec<GroupVersion>,
+    preferred_version: GroupVersion,
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct GroupVersion {
+    group_version: String,
+    version: &'static str,
+}
+
+/// `GET /api/v1` and `GET /apis/GROUP/VERSION`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ApiResourceList {
+    kind: &'static str,
+    /// The core group's list is as old as the server, and has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    api_version: Option<&'static str>,
+    group_version: String,
+    resources: Vec<ApiResource>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ApiResource {
+    name: String,
+    singular_name: &'static str,
+    namespaced: bool,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    group: &'static str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    version: &'static str,
+    kind: &'static str,
+    verbs: &'static [&'static str],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    short_names: &'static [&'static str],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    categories: &'static [&'static str],
+    #[serde(skip_serializing_if = "String::is_empty")]
+    storage_version_hash: String,
+}
+
+/// `GET /api` or `GET /apis`, all at once.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Aggregated {
+    kind: &'static str,
+    api_version: String,
+    metadata: Empty,
+    items: Vec<AggregatedGroup>,
+}
+
+#[derive(Debug, Serialize)]
+struct Empty {}
+
+#[derive(Debug, Serialize)]
+struct AggregatedGroup {
+    metadata: GroupMetadata,
+    versions: Vec<AggregatedVersion>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct GroupMetadata {
+    #[serde(skip_serializing_if = "str::is_empty")]
+    name: &'static str,
+    /// Always null, as the real server writes it.
+    creation_timestamp: (),
+}
+
+#[derive(Debug, Serialize)]
+struct AggregatedVersion {
+    version: &'static str,
+    resources: Vec<AggregatedResource>,
+    freshness: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AggregatedResource {
+    resource: &'static str,
+    response_kind: ResponseKind,
+    scope: &'static str,
+    singular_resource: &'static str,
+    verbs: &'static [&'static str],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    short_names: &'static [&'static str],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    categories: &'static [&'static str],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    subresources: Vec<AggregatedSubresource>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AggregatedSubresource {
+    subresource: &'static str,
+    response_kind: ResponseKind,
+    verbs: &'static [&'static str],
+}
+
+#[derive(Debug, Serialize)]
+struct ResponseKind {
+    group: &'static str,
+    version: &'static str,
+    kind: &'static str,
+}
 
 /// Groups and their versions in the order of the registry; the core group is the empty one.
 fn groups() -> Vec<(&'static str, Vec<&'static str>)> {
@@ -28,43 +176,37 @@ fn resources(group: &str, version: &str) -> Vec<&'static Resource> {
 
 /// `GET /api` (golden 381); `address` is the server's host and port.
 #[must_use]
-pub fn api_versions(address: &str) -> Value {
-    json!({
-        "kind": "APIVersions",
-        "versions": ["v1"],
-        "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": address}],
-    })
+pub fn api_versions(address: &str) -> ApiVersions {
+    let server_addresses = [ServerAddress { client: "0.0.0.0/0", server_address: address.to_owned() }];
+    ApiVersions { kind: "APIVersions", versions: ["v1"], server_addresses }
 }
 
 /// `GET /apis` (golden 382).
 #[must_use]
-pub fn api_group_list() -> Value {
+pub fn api_group_list() -> ApiGroupList {
     let named = groups().into_iter().filter(|(group, _)| !group.is_empty());
-    let groups: Vec<Value> = named.map(|(group, versions)| api_group_value(group, &versions)).collect();
-    json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
+    let groups = named.filter_map(|(group, versions)| group_of(group, &versions)).collect();
+    ApiGroupList { kind: "APIGroupList", api_version: "v1", groups }
 }
 
 /// `GET /apis/GROUP`.
 #[must_use]
-pub fn api_group(group: &str) -> Option<Value> {
+pub fn api_group(group: &str) -> Option<ApiGroup> {
     let (group, versions) = groups().into_iter().find(|(name, _)| *name == group && !name.is_empty())?;
-    let mut value = api_group_value(group, &versions);
-    value["kind"] = "APIGroup".into();
-    value["apiVersion"] = "v1".into();
-    Some(value)
+    group_of(group, &versions).map(|group| ApiGroup { kind: Some("APIGroup"), api_version: Some("v1"), ..group })
 }
 
-fn api_group_value(group: &str, versions: &[&str]) -> Value {
-    let versions: Vec<Value> = versions
-        .iter()
-        .map(|version| json!({"groupVersion": registry::api_version(group, version), "version": version}))
-        .collect();
-    json!({"name": group, "preferredVersion": versions[0], "versions": versions})
+fn group_of(name: &'static str, versions: &[&'static str]) -> Option<ApiGroup> {
+    let version =
+        |version: &&'static str| GroupVersion { group_version: registry::api_version(name, version), version };
+    let versions: Vec<GroupVersion> = versions.iter().map(version).collect();
+    let preferred_version = versions.first()?.clone();
+    Some(ApiGroup { kind: None, api_version: None, name, versions, preferred_version })
 }
 
 /// `GET /api/v1` and `GET /apis/GROUP/VERSION` (golden 389).
 #[must_use]
-pub fn api_resource_list(group: &str, version: &str) -> Option<Value> {
+pub fn api_resource_list(group: &str, version: &str) -> Option<ApiResourceList> {
     let resources = resources(group, version);
     if resources.is_empty() {
         return None;
@@ -74,29 +216,28 @@ pub fn api_resource_list(group: &str, version: &str) -> Option<Value> {
         list.push(plain(resource));
         list.extend(resource.subresources.iter().map(|subresource| plain_part(resource, subresource)));
     }
-    let mut value = json!({"kind": "APIResourceList"});
-    // The core group's lists are as old as the server, and have no apiVersion.
-    if !group.is_empty() {
-        value["apiVersion"] = "v1".into();
-    }
-    value["groupVersion"] = registry::api_version(group, version).into();
-    value["resources"] = list.into();
-    Some(value)
+    Some(ApiResourceList {
+        kind: "APIResourceList",
+        api_version: (!group.is_empty()).then_some("v1"),
+        group_version: registry::api_version(group, version),
+        resources: list,
+    })
 }
 
-fn plain(resource: &Resource) -> Value {
-    let mut value = json!({
-        "name": resource.plural,
-        "singularName": resource.singular,
-        "namespaced": resource.namespaced,
-        "kind": resource.kind,
-        "verbs": resource.verbs,
-    });
-    names(&mut value, resource);
-    if resource.storage != Storage::None {
-        value["storageVersionHash"] = storage_version_hash(resource).into();
+fn plain(resource: &'static Resource) -> ApiResource {
+    let stored = resource.storage != Storage::None;
+    ApiResource {
+        name: resource.plural.to_owned(),
+        singular_name: resource.singular,
+        namespaced: resource.namespaced,
+        group: "",
+        version: "",
+        kind: resource.kind,
+        verbs: resource.verbs,
+        short_names: resource.short_names,
+        categories: resource.categories,
+        storage_version_hash: if stored { storage_version_hash(resource) } else { String::new() },
     }
-    value
 }
 
 /// Tells in which version objects are stored (k8s.io/apiserver/pkg/endpoints/discovery/storageversionhash.go).
@@ -108,102 +249,82 @@ fn storage_version_hash(resource: &Resource) -> String {
     base64(&hash[..BYTES])
 }
 
-fn plain_part(resource: &Resource, part: &Subresource) -> Value {
-    let mut value = json!({
-        "name": format!("{}/{}", resource.plural, part.name),
-        "singularName": "",
-        "namespaced": resource.namespaced,
-        "kind": part.kind,
-        "verbs": part.verbs,
-    });
-    if !part.version.is_empty() {
-        value["group"] = part.group.into();
-        value["version"] = part.version.into();
-    }
-    value
-}
-
-/// Short names and categories, where there are any.
-fn names(value: &mut Value, resource: &Resource) {
-    if !resource.short_names.is_empty() {
-        value["shortNames"] = resource.short_names.into();
-    }
-    if !resource.categories.is_empty() {
-        value["categories"] = resource.categories.into();
+fn plain_part(resource: &'static Resource, part: &'static Subresource) -> ApiResource {
+    // A kind of the parent's group and version names neither.
+    let group = if part.version.is_empty() { "" } else { part.group };
+    ApiResource {
+        name: format!("{}/{}", resource.plural, part.name),
+        singular_name: "",
+        namespaced: resource.namespaced,
+        group,
+        version: part.version,
+        kind: part.kind,
+        verbs: part.verbs,
+        short_names: &[],
+        categories: &[],
+        storage_version_hash: String::new(),
     }
 }
 
 /// `GET /api` or `GET /apis` as one `APIGroupDiscoveryList` (golden 562). `version` is `v2`, or `v2beta1` for kubectl
 /// before 1.30; the two differ in nothing else.
 #[must_use]
-pub fn aggregated(core: bool, version: &str) -> Value {
-    let items: Vec<Value> = groups()
-        .into_iter()
-        .filter(|(group, _)| group.is_empty() == core)
-        .map(|(group, versions)| {
-            let mut metadata = Map::new();
-            if !group.is_empty() {
-                metadata.insert("name".into(), group.into());
-            }
-            metadata.insert("creationTimestamp".into(), Value::Null);
-            let versions: Vec<Value> = versions.iter().map(|version| aggregated_version(group, version)).collect();
-            json!({"metadata": metadata, "versions": versions})
-        })
-        .collect();
-    json!({
-        "kind": "APIGroupDiscoveryList",
-        "apiVersion": format!("apidiscovery.k8s.io/{version}"),
-        "metadata": {},
-        "items": items,
-    })
+pub fn aggregated(core: bool, version: &str) -> Aggregated {
+    let groups = groups().into_iter().filter(|(group, _)| group.is_empty() == core);
+    let items = groups.map(|(group, versions)| AggregatedGroup {
+        metadata: GroupMetadata { name: group, creation_timestamp: () },
+        versions: versions.iter().map(|version| aggregated_version(group, version)).collect(),
+    });
+    Aggregated {
+        kind: "APIGroupDiscoveryList",
+        api_version: format!("apidiscovery.k8s.io/{version}"),
+        metadata: Empty {},
+        items: items.collect(),
+    }
 }
 
-fn aggregated_version(group: &str, version: &str) -> Value {
+fn aggregated_version(group: &'static str, version: &'static str) -> AggregatedVersion {
     // The core group's kinds name neither group nor version; clients take them from around it.
-    let kind = |kind: &str| {
+    let own = |kind: &'static str| {
         let (group, version) = if group.is_empty() { ("", "") } else { (group, version) };
-        json!({"group": group, "version": version, "kind": kind})
+        ResponseKind { group, version, kind }
     };
-    let resources: Vec<Value> = resources(group, version)
-        .into_iter()
-        .map(|resource| {
-            let mut value = json!({
-                "resource": resource.plural,
-                "responseKind": kind(resource.kind),
-                "scope": if resource.namespaced { "Namespaced" } else { "Cluster" },
-                "singularResource": resource.singular,
-                "verbs": resource.verbs,
-            });
-            names(&mut value, resource);
-            let parts: Vec<Value> = resource
-                .subresources
-                .iter()
-                .map(|part| {
-                    let response_kind = if part.version.is_empty() {
-                        kind(part.kind)
-                    } else {
-                        json!({"group": part.group, "version": part.version, "kind": part.kind})
-                    };
-                    json!({"subresource": part.name, "responseKind": response_kind, "verbs": part.verbs})
-                })
-                .collect();
-            if !parts.is_empty() {
-                value["subresources"] = parts.into();
-            }
-            value
-        })
-        .collect();
-    json!({"version": version, "resources": resources, "freshness": "Current"})
+    let part = |part: &'static Subresource| AggregatedSubresource {
+        subresource: part.name,
+        response_kind: if part.version.is_empty() {
+            own(part.kind)
+        } else {
+            ResponseKind { group: part.group, version: part.version, kind: part.kind }
+        },
+        verbs: part.verbs,
+    };
+    let resources = resources(group, version).into_iter().map(|resource| AggregatedResource {
+        resource: resource.plural,
+        response_kind: own(resource.kind),
+        scope: if resource.namespaced { "Namespaced" } else { "Cluster" },
+        singular_resource: resource.singular,
+        verbs: resource.verbs,
+        short_names: resource.short_names,
+        categories: resource.categories,
+        subresources: resource.subresources.iter().map(part).collect(),
+    });
+    AggregatedVersion { version, resources: resources.collect(), freshness: "Current" }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
+
+    fn value(told: &impl Serialize) -> Value {
+        serde_json::to_value(told).unwrap()
+    }
 
     /// Golden 562.
     #[test]
     fn aggregated_discovery_shows_pods_as_the_real_server() {
-        let list = aggregated(true, "v2");
+        let list = value(&aggregated(true, "v2"));
         let resources = list["items"][0]["versions"][0]["resources"].as_array().unwrap();
         let pods = resources.iter().find(|resource| resource["resource"] == "pods").unwrap();
         assert_eq!(pods["responseKind"], json!({"group": "", "version": "", "kind": "Pod"}));
@@ -223,20 +344,20 @@ mod tests {
     /// Golden 389.
     #[test]
     fn plain_discovery_lists_subresources_after_their_resource() {
-        let list = api_resource_list("", "v1").unwrap();
+        let list = value(&api_resource_list("", "v1").unwrap());
         let names: Vec<&str> =
             list["resources"].as_array().unwrap().iter().filter_map(|resource| resource["name"].as_str()).collect();
         assert_eq!(&names[..4], ["bindings", "configmaps", "endpoints", "events"]);
         assert!(names.windows(2).any(|pair| pair == ["serviceaccounts", "serviceaccounts/token"]));
         assert_eq!(list.get("apiVersion"), None);
         assert_eq!(list["resources"][1]["storageVersionHash"], "qFsyl6wFWjQ=");
-        assert_eq!(api_resource_list("apps", "v1").unwrap()["apiVersion"], "v1");
-        assert_eq!(api_resource_list("nope", "v1"), None);
+        assert_eq!(value(&api_resource_list("apps", "v1"))["apiVersion"], "v1");
+        assert!(api_resource_list("nope", "v1").is_none());
     }
 
     #[test]
     fn the_group_list_names_every_group_once() {
-        let list = api_group_list();
+        let list = value(&api_group_list());
         let names: Vec<&str> =
             list["groups"].as_array().unwrap().iter().filter_map(|group| group["name"].as_str()).collect();
         assert_eq!(

@@ -12,6 +12,7 @@ pub mod duration;
 pub mod error;
 pub mod events;
 pub mod json;
+pub mod managed;
 pub mod openapi;
 pub mod patch;
 pub mod prepare;

@@ -50,9 +50,10 @@ async fn a_watch_goes_on_from_a_revision_until_its_time_is_over() {
     let first = cluster.post(MAPS, &map("a", "red")).await;
     cluster.post(MAPS, &map("b", "red")).await;
     let from = first["metadata"]["resourceVersion"].as_str().unwrap();
-    let path = format!("{MAPS}?watch=1&resourceVersion={from}&timeoutSeconds=1&allowWatchBookmarks=1");
+    let path = format!("{MAPS}?watch=1&resourceVersion={from}&timeoutSeconds=3&allowWatchBookmarks=1");
     let mut watch = cluster.watch(&path, "").await;
     assert_eq!(told(&watch.next().await.unwrap()), ("ADDED".into(), "b".into()));
+    // Two seconds before the end.
     let bookmark = watch.next().await.unwrap();
     assert_eq!(bookmark["type"], "BOOKMARK");
     assert_eq!(bookmark["object"]["kind"], "ConfigMap");

@@ -85,6 +85,16 @@ impl Client {
         Ok(Self::new(Transport::network(endpoint), authorization, &namespace))
     }
 
+    /// Says in every request who asks; the server notes it as the manager of the fields that are written.
+    #[must_use]
+    pub fn user_agent(mut self, name: &'static str) -> Self {
+        // A client that was just made has no copies yet; one that has goes on as it was.
+        if let Some(shared) = Arc::get_mut(&mut self.shared) {
+            shared.user_agent = HeaderValue::from_static(name);
+        }
+        self
+    }
+
     fn new(transport: Transport, authorization: Option<HeaderValue>, namespace: &str) -> Self {
         let user_agent = HeaderValue::from_static(concat!("podlab/", env!("CARGO_PKG_VERSION")));
         Client { shared: Arc::new(Shared { transport, authorization, user_agent, namespace: namespace.to_owned() }) }

@@ -1,6 +1,7 @@
 //! The normalising rules against what a real cluster printed.
 //!
-//! `reference/` holds transcripts of Kubernetes 1.32.13 with kubectl 1.32.4.
+//! `reference/golden` holds transcripts of Kubernetes 1.32.13 with kubectl 1.32.4; those of the first Pod stand here for
+//! all.
 
 #![expect(clippy::unwrap_used, reason = "a test says what failed by panicking")]
 
@@ -13,11 +14,14 @@ use regex::Regex;
 
 /// The reference transcripts by their numbers.
 fn references() -> BTreeMap<String, Transcript> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../reference/golden");
     let mut all = BTreeMap::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let number = path.file_name().unwrap().to_str().unwrap()[..3].to_owned();
+        if number.as_str() > "100" {
+            continue;
+        }
         all.insert(number, parse(&std::fs::read_to_string(&path).unwrap()));
     }
     assert!(all.len() > 60, "only {} references", all.len());

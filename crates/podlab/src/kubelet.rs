@@ -46,7 +46,7 @@ async fn run(config: KubeletConfig) -> anyhow::Result<()> {
     let listener = UnixListener::bind(socket).with_context(|| format!("listen on {}", socket.display()))?;
     // A node without one is a node whose Pods resolve nothing but their own names.
     let resolv_conf = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
-    let client = Client::unix(&config.api_socket);
+    let client = Client::unix(&config.api_socket).user_agent("kubelet");
     let backend = Arc::new(Linux::new(config)?);
     let config = kubelet::KubeletConfig { listener, resolv_conf };
     Ok(kubelet::run(config, backend, Arc::new(Real::new()), client).await?)

@@ -27,7 +27,7 @@ pub use cluster::{Builder, Cluster};
 pub use kubectl::Kubectl;
 pub use ledger::{Leak, Ledger};
 pub use output::Output;
-pub use program::{DEADLINE, podlab};
+pub use program::{DEADLINE, podlab, run};
 pub use user::User;
 
 /// Says in words that the calling test could not run, and why.

@@ -38,7 +38,7 @@ pub fn podlab() -> PathBuf {
 ///
 /// When it cannot be started, or has not ended within [`DEADLINE`] (it is killed then).
 #[track_caller]
-pub(crate) fn run(command: &mut Command) -> Output {
+pub fn run(command: &mut Command) -> Output {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     // Both pipes are drained while we wait, so that the command never blocks on a full one.

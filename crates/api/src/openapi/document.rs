@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
+use crate::managed::{ListType, list_type};
 use crate::patch;
-use crate::registry::{self, Resource};
-use crate::schema;
+use crate::registry::{self, Resource, Subresource};
+use crate::schema::{self, Shape};
 
 const REFERENCE: &str = "#/components/schemas/";
 
@@ -27,11 +28,12 @@ pub(super) fn build(group: &str, version: &str) -> Value {
         let list_schema = format!("{}List", resource.schema);
         paths.insert(collection, operations(resource, &["list", "create", "deletecollection"], &list_schema));
         if resource.verbs.contains(&"get") {
-            paths.insert(item, operations(resource, &["get", "update", "patch", "delete"], resource.schema));
+            paths.insert(item.clone(), operations(resource, &["get", "update", "patch", "delete"], resource.schema));
         }
         collect(resource.schema, &mut needed);
         collect(&list_schema, &mut needed);
         for part in resource.subresources {
+            paths.insert(format!("{item}/{}", part.name), operations_of_part(resource, part));
             collect(part.schema(resource), &mut needed);
         }
     }
@@ -71,6 +73,43 @@ fn operations(resource: &Resource, verbs: &[&str], get_schema: &str) -> Value {
         if matches!(method, "post" | "put" | "patch") {
             operation["parameters"] = ["dryRun", "fieldManager", "fieldValidation"].map(parameter).to_vec().into();
             let body = if method == "patch" { patches() } else { content(schema) };
+            operation["requestBody"] = json!({"required": true, "content": body});
+        }
+        operations.insert(method.to_owned(), operation);
+    }
+    Value::Object(operations)
+}
+
+/// The operations of a part of an object.
+fn operations_of_part(resource: &Resource, part: &Subresource) -> Value {
+    let own = part.version.is_empty();
+    let (group, version) = if own { (resource.group, resource.version) } else { (part.group, part.version) };
+    let kind = json!({"group": group, "version": version, "kind": part.kind});
+    let content = json!({"application/json": {"schema": {"$ref": format!("{REFERENCE}{}", part.schema(resource))}}});
+    // Streams and proxies have no objects.
+    let connects = part.kind.ends_with("Options");
+    let mut operations = Map::new();
+    for verb in part.verbs {
+        let method = match *verb {
+            "get" => "get",
+            "create" => "post",
+            "update" => "put",
+            "patch" => "patch",
+            _ => "delete",
+        };
+        let (action, answer) = if connects {
+            ("connect", json!({"*/*": {"schema": {"type": "string"}}}))
+        } else {
+            (method, content.clone())
+        };
+        let mut operation = json!({
+            "x-kubernetes-action": action,
+            "x-kubernetes-group-version-kind": kind,
+            "responses": {"200": {"description": "OK", "content": answer}},
+        });
+        if !connects && method != "get" {
+            operation["parameters"] = ["dryRun", "fieldManager", "fieldValidation"].map(parameter).to_vec().into();
+            let body = if method == "patch" { patches() } else { content.clone() };
             operation["requestBody"] = json!({"required": true, "content": body});
         }
         operations.insert(method.to_owned(), operation);
@@ -121,6 +160,7 @@ fn component(name: &str) -> Value {
         for (field, property) in properties {
             merging(go_name, field, property);
             enumerated(go_name, field, property);
+            default(name, field, property);
         }
     }
     schema
@@ -143,13 +183,13 @@ fn merging(go_name: &str, field: &str, property: &mut Value) {
         property["x-kubernetes-patch-merge-key"] = strategy.merge_key.into();
     }
     if is_list && property.get("x-kubernetes-list-type").is_none() {
-        property["x-kubernetes-list-type"] = match (strategy.merge, strategy.merge_key) {
-            (true, "") => "set".into(),
-            (true, key) => {
-                property["x-kubernetes-list-map-keys"] = map_keys(go_name, field, key);
+        property["x-kubernetes-list-type"] = match list_type(go_name, field) {
+            ListType::Set => "set".into(),
+            ListType::Map(keys) => {
+                property["x-kubernetes-list-map-keys"] = keys.into();
                 "map".into()
             }
-            (false, _) => "atomic".into(),
+            ListType::Atomic => "atomic".into(),
         };
     }
     // Indexing a missing extension makes it null.
@@ -158,22 +198,41 @@ fn merging(go_name: &str, field: &str, property: &mut Value) {
     }
 }
 
-/// The values that are allowed, of the field or of its items.
-fn enumerated(go_name: &str, field: &str, property: &mut Value) {
-    if let Some(values) = super::enums::values(go_name, field) {
-        let holder = if property["type"] == "array" { &mut property["items"] } else { property };
-        holder["enum"] = values.into();
+/// What a field has that is not given: what Go's types are made with, and a few that say it themselves.
+fn default(name: &str, field: &str, property: &mut Value) {
+    let Some(known) = schema::object(name).and_then(|object| object.fields.get(field)) else { return };
+    let zero = |shape: &Shape| match shape {
+        Shape::Quantity | Shape::Time | Shape::MicroTime => None,
+        shape => Some(shape.zero()).filter(|zero| !zero.is_null()),
+    };
+    let value = match (schema::go_name(name), field) {
+        ("ContainerPort" | "ServicePort", "protocol") => Some("TCP".into()),
+        _ if known.always && !known.pointer => zero(&known.shape),
+        _ => None,
+    };
+    // Beside a reference nothing else counts, unless the reference is one of several schemas that hold.
+    if let Some(value) = value.filter(|_| property.get("$ref").is_none()) {
+        property["default"] = value;
+    }
+    if let Shape::List(item) | Shape::Map(item) = &known.shape
+        && let Some(items) = ["items", "additionalProperties"].into_iter().find(|items| property.get(*items).is_some())
+        && property[items].get("$ref").is_none()
+        && let Some(value) = zero(item)
+    {
+        property[items]["default"] = value;
     }
 }
 
-/// Some lists are told apart by more than the one key that patches use.
-fn map_keys(go_name: &str, field: &str, key: &str) -> Value {
-    match (go_name, field) {
-        ("Container" | "EphemeralContainer", "ports") => json!(["containerPort", "protocol"]),
-        ("ServiceSpec", "ports") => json!(["port", "protocol"]),
-        ("PodSpec", "topologySpreadConstraints") => json!(["topologyKey", "whenUnsatisfiable"]),
-        _ => json!([key]),
+/// The values that are allowed, of the field or of its items.
+fn enumerated(go_name: &str, field: &str, property: &mut Value) {
+    let Some(values) = super::enums::values(go_name, field) else { return };
+    if property["type"] == "array" {
+        property["items"]["enum"] = values.into();
+        return;
     }
+    property["enum"] = values.into();
+    let described = property["description"].as_str().unwrap_or_default().to_owned();
+    property["description"] = (described + &super::enums::description(values)).into();
 }
 
 fn group_version_kinds(name: &str) -> Vec<Value> {
@@ -215,6 +274,10 @@ mod tests {
         let names: Vec<&str> =
             patch["parameters"].as_array().unwrap().iter().filter_map(|parameter| parameter["name"].as_str()).collect();
         assert!(names.contains(&"fieldValidation"));
+        let exec = &document["paths"]["/api/v1/namespaces/{namespace}/pods/{name}/exec"]["post"];
+        assert_eq!(exec["x-kubernetes-action"], "connect");
+        let port = &document["components"]["schemas"]["io.k8s.api.core.v1.ContainerPort"]["properties"];
+        assert_eq!((&port["protocol"]["default"], &port["containerPort"]["default"]), (&json!("TCP"), &json!(0)));
         let patches = patch["requestBody"]["content"].as_object().unwrap();
         assert!(patches.contains_key("application/strategic-merge-patch+json"));
     }

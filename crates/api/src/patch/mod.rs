@@ -14,6 +14,9 @@ pub use strategic::merge as strategic_merge;
 /// Operations of one JSON patch at most (k8s.io/apiserver/pkg/endpoints/handlers/patch.go, `maxJSONPatchOperations`).
 pub const MAX_OPERATIONS: usize = 10_000;
 
+/// What is said to a server-side apply.
+pub const NO_APPLY: &str = "this server does not know server-side apply yet: use kubectl apply without --server-side";
+
 /// What a patch's `Content-Type` says it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PatchKind {
@@ -69,9 +72,7 @@ pub fn apply(kind: PatchKind, schema: &str, object: &Value, body: &[u8]) -> Resu
             Ok(patched)
         }
         PatchKind::Strategic => strategic_merge(object, &read()?, schema),
-        PatchKind::Apply => {
-            Err(ApiError::UnsupportedMediaType(MEDIA_TYPES[..3].iter().map(ToString::to_string).collect()))
-        }
+        PatchKind::Apply => Err(ApiError::BadRequest(NO_APPLY.to_owned())),
     }
 }
 

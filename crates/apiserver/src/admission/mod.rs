@@ -97,6 +97,12 @@ pub(crate) fn update(
         services::keep(object, old);
     }
     if admission.is("", "pods") && subresource != Some("status") {
+        if subresource.is_none() {
+            // A Pod that is replaced by its manifest keeps what it got here. The service account's volume is not among
+            // that: upstream, too, such a Pod is refused for it.
+            tolerations::add(object);
+            priority::keep(object, old);
+        }
         limits::check_pod(admission, object, Some(old))?;
     }
     Ok(())

@@ -64,3 +64,13 @@ fn global_default(admission: &Admission<'_>) -> Option<Value> {
     let classes = classes.iter().map(|class| class.value());
     classes.filter(|class| class["globalDefault"] == true).min_by_key(|class| class["value"].as_i64())
 }
+
+/// A Pod that is written again without its priority keeps the one it was given.
+pub(super) fn keep(pod: &mut Value, old: &Value) {
+    for field in ["priority", "preemptionPolicy"] {
+        let given = &old["spec"][field];
+        if pod["spec"][field].is_null() && !given.is_null() {
+            pod["spec"][field] = given.clone();
+        }
+    }
+}

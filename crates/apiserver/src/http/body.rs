@@ -1,6 +1,7 @@
 //! Reading the body of a request, up to the limit.
 
-use std::sync::PoisonError;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -12,14 +13,40 @@ use podlab_api::registry::Resource;
 use super::Call;
 use crate::server::Body;
 
+/// Bytes of a body that nobody wanted which are still taken, and for how long.
+const DRAIN_BYTES: usize = 64 << 10;
+const DRAIN_TIME: Duration = Duration::from_secs(5);
+
+/// The body of a request until somebody takes it.
+#[derive(Clone)]
+pub(crate) struct Unread(Arc<Mutex<Option<Body>>>);
+
+impl Unread {
+    pub(super) fn new(body: Body) -> Self {
+        Self(Arc::new(Mutex::new(Some(body))))
+    }
+
+    fn take(&self) -> Option<Body> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Reads a small rest that nobody took: over HTTP/2 a stream that is dropped before its end is reset, and the client
+    /// may lose the answer with it.
+    pub(super) fn drain(&self) {
+        use http_body::Body as _;
+        if let Some(body) = self.take().filter(|body| !body.is_end_stream()) {
+            tokio::spawn(tokio::time::timeout(DRAIN_TIME, Limited::new(body, DRAIN_BYTES).collect()));
+        }
+    }
+}
+
 impl Call {
     /// The whole body.
     ///
     /// # Errors
     /// When it is larger than 3 MiB, or the client stops sending.
     pub(crate) async fn body(&mut self) -> Result<Bytes, ApiError> {
-        let body = self.body.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(body) = body else { return Ok(Bytes::new()) };
+        let Some(body) = self.body.take() else { return Ok(Bytes::new()) };
         let body = Limited::new(body, MAX_BODY_BYTES).collect().await.map_err(|error| {
             if error.is::<LengthLimitError>() {
                 ApiError::TooLarge(format!("limit is {MAX_BODY_BYTES}"))
@@ -32,7 +59,7 @@ impl Call {
 
     /// The body as it arrives, to be passed on.
     pub(crate) fn take_body(&mut self) -> Body {
-        self.body.get_mut().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default()
+        self.body.take().unwrap_or_default()
     }
 
     /// What kind of text the body is said to be, without parameters.

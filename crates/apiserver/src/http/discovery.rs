@@ -8,7 +8,7 @@ use podlab_api::registry;
 use serde_json::json;
 use sha2::{Digest, Sha512};
 
-use super::negotiate::{Encoding, MediaRange};
+use super::negotiate::MediaRange;
 use super::respond::{self, Shape};
 use super::{Answer, Call};
 use crate::server::Body;
@@ -21,16 +21,17 @@ pub(super) fn document(call: &Call, root: &str, rest: &[&str]) -> Answer {
     {
         return Ok(aggregated(call, root == "api", version));
     }
-    let value = match (root, rest) {
-        ("api", []) => Some(discovery::api_versions(&address(call))),
-        ("api", [version]) => discovery::api_resource_list("", version),
-        ("apis", []) => Some(discovery::api_group_list()),
-        ("apis", [group]) => discovery::api_group(group),
-        ("apis", [group, version]) if !group.is_empty() => discovery::api_resource_list(group, version),
+    let found = match (root, rest) {
+        ("api", []) => Some(respond::document(&shape, &discovery::api_versions(&address(call)))),
+        ("api", [version]) => discovery::api_resource_list("", version).map(|list| respond::document(&shape, &list)),
+        ("apis", []) => Some(respond::document(&shape, &discovery::api_group_list())),
+        ("apis", [group]) => discovery::api_group(group).map(|group| respond::document(&shape, &group)),
+        ("apis", [group, version]) if !group.is_empty() => {
+            discovery::api_resource_list(group, version).map(|list| respond::document(&shape, &list))
+        }
         _ => None,
     };
-    let value = value.ok_or(ApiError::UnknownPath)?;
-    Ok(respond::value(&shape, Encoding::Json, StatusCode::OK, &value))
+    found.ok_or(ApiError::UnknownPath)
 }
 
 /// Where the server says it can be reached.
@@ -58,15 +59,15 @@ fn aggregated_version(call: &Call) -> Option<&'static str> {
 
 fn aggregated(call: &Call, core: bool, version: &'static str) -> Response<Body> {
     let shape = Shape::of(&call.parts);
-    let value = discovery::aggregated(core, version);
-    let etag = format!("{:?}", hex(&Sha512::digest(value.to_string())));
+    let list = discovery::aggregated(core, version);
+    let etag = format!("{:?}", hex(&Sha512::digest(serde_json::to_vec(&list).unwrap_or_default())));
     let known = call.parts.headers.get(IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == etag.as_bytes());
     let mut response = if known {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         response
     } else {
-        respond::value(&shape, Encoding::Json, StatusCode::OK, &value)
+        respond::document(&shape, &list)
     };
     let headers = response.headers_mut();
     let content_type = format!("application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList");
@@ -87,7 +88,7 @@ fn hex(bytes: &[u8]) -> String {
 /// `/`: every path that is not of an object.
 pub(super) fn paths(call: &Call) -> Response<Body> {
     let mut paths: Vec<String> =
-        ["/api", "/apis", "/apis/", "/healthz", "/livez", "/openapi/v3", "/readyz", "/version"]
+        ["/api", "/apis", "/apis/", "/healthz", "/livez", "/openapi/v3", "/openapi/v3/", "/readyz", "/version"]
             .map(str::to_owned)
             .to_vec();
     for resource in registry::all() {
@@ -101,5 +102,5 @@ pub(super) fn paths(call: &Call) -> Response<Body> {
     paths.sort_unstable();
     paths.dedup();
     let indented = Shape::of(&call.parts).indented();
-    respond::value(&indented, Encoding::Json, StatusCode::OK, &json!({"paths": paths}))
+    respond::document(&indented, &json!({"paths": paths}))
 }

@@ -4,6 +4,7 @@ mod body;
 mod delete;
 mod discovery;
 mod health;
+mod manager;
 mod metrics;
 mod negotiate;
 mod object;
@@ -20,10 +21,10 @@ mod table;
 mod watch;
 mod write;
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use http::request::Parts;
-use http::{Method, Request, Response};
+use http::{HeaderValue, Method, Request, Response};
 use podlab_api::error::ApiError;
 
 use crate::auth::{self, Identity};
@@ -51,8 +52,7 @@ pub(crate) struct Call {
     pub(crate) identity: Arc<Identity>,
     pub(crate) parts: Parts,
     pub(crate) query: Query,
-    /// A body may only be touched by one; the lock makes that known to the compiler.
-    body: Mutex<Option<Body>>,
+    body: body::Unread,
 }
 
 pub(crate) type Answer = Result<Response<Body>, ApiError>;
@@ -61,21 +61,29 @@ pub(crate) type Answer = Result<Response<Body>, ApiError>;
 pub(crate) async fn answer(server: Server, peer: Peer, request: Request<Body>) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let shape = respond::Shape::of(&parts);
-    match serve(server, peer, parts, body).await {
+    let unread = body::Unread::new(body);
+    let served = serve(server, peer, parts, unread.clone()).await;
+    unread.drain();
+    match served {
         Ok(response) => response,
         Err(error) => respond::error(&error, &shape),
     }
 }
 
-async fn serve(server: Server, peer: Peer, parts: Parts, body: Body) -> Answer {
+async fn serve(server: Server, peer: Peer, parts: Parts, body: body::Unread) -> Answer {
     if matches!(peer, Peer::Network { .. }) {
         auth::origin::check(&parts)?;
     }
     let identity = auth::authenticate(&server, &peer, &parts)?;
     let query = Query::parse(parts.uri.query().unwrap_or_default())?;
     let route = Route::of(&parts.method, parts.uri.path(), &query);
-    auth::authorize(&server, &identity, &parts.method, &parts, &route)?;
-    let mut call = Call { server, identity, parts, query, body: Mutex::new(Some(body)) };
+    if let Err(error) = auth::authorize(&server, &identity, &parts.method, &parts, &route) {
+        // Golden 580: this refusal alone is told so.
+        let mut response = respond::error(&error, &respond::Shape::of(&parts));
+        response.headers_mut().insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+        return Ok(response);
+    }
+    let mut call = Call { server, identity, parts, query, body };
     match route {
         Route::Health(check) => health::check(&call, &check),
         Route::Version => Ok(health::version(&call)),

@@ -24,9 +24,7 @@ impl Patch {
     pub(super) async fn of(call: &mut Call) -> Result<Self, ApiError> {
         let kind = PatchKind::from_content_type(call.content_type())?;
         if kind == PatchKind::Apply {
-            return Err(ApiError::BadRequest(
-                "this server does not know server-side apply yet: use kubectl apply without --server-side".to_owned(),
-            ));
+            return Err(ApiError::BadRequest(patch::NO_APPLY.to_owned()));
         }
         Ok(Self { kind, body: call.body().await? })
     }
@@ -34,7 +32,16 @@ impl Patch {
     /// # Errors
     /// When it is no patch, or does not fit the object.
     pub(super) fn apply(&self, schema: &str, object: &Value) -> Result<Value, ApiError> {
-        patch::apply(self.kind, schema, object, &self.body)
+        let mut patched = patch::apply(self.kind, schema, object, &self.body)?;
+        // The version the object had is nobody's condition: when somebody writes in between, the patch is applied to
+        // what they wrote. One that the patch itself names stays, and has to be the present one.
+        let version = |value: &Value| value.pointer("/metadata/resourceVersion").cloned();
+        if version(&patched) == version(object)
+            && let Some(metadata) = patched.get_mut("metadata").and_then(Value::as_object_mut)
+        {
+            metadata.remove("resourceVersion");
+        }
+        Ok(patched)
     }
 }
 

@@ -60,6 +60,7 @@ const OBJECT: &[&str] = &["kind", "apiVersion", "metadata"];
 const TABLE: &[&str] = &["kind", "apiVersion", "metadata", "columnDefinitions", "rows"];
 const STATUS: &[&str] = &["kind", "apiVersion", "metadata", "status", "message", "reason", "details", "code"];
 const DETAILS: &[&str] = &["name", "group", "kind", "uid", "causes", "retryAfterSeconds"];
+const CAUSE: &[&str] = &["reason", "message", "field"];
 
 impl<'a> Ordered<'a> {
     pub(crate) fn new(value: &'a Value) -> Self {
@@ -81,6 +82,10 @@ impl Serialize for Ordered<'_> {
                 Some(details) if *name == "details" => {
                     map.serialize_entry(name, &Ordered { value: details, first: DETAILS })?;
                 }
+                Some(Value::Array(causes)) if *name == "causes" => {
+                    let causes: Vec<Ordered<'_>> = causes.iter().map(|value| Ordered { value, first: CAUSE }).collect();
+                    map.serialize_entry(name, &causes)?;
+                }
                 Some(value) => map.serialize_entry(name, value)?,
                 None => {}
             }
@@ -95,7 +100,7 @@ impl Serialize for Ordered<'_> {
 /// An answer with an object.
 pub(crate) fn value(shape: &Shape, encoding: Encoding, code: StatusCode, value: &Value) -> Response<Body> {
     match encoding {
-        Encoding::Json => json(shape, code, to_json(shape, value)),
+        Encoding::Json => json(shape, code, to_json(shape, &Ordered::new(value))),
         Encoding::Yaml => {
             let text = serde_yaml::to_string(value).unwrap_or_default();
             body(shape, code, "application/yaml", text.into_bytes())
@@ -103,12 +108,17 @@ pub(crate) fn value(shape: &Shape, encoding: Encoding, code: StatusCode, value: 
     }
 }
 
-fn to_json(shape: &Shape, value: &Value) -> Vec<u8> {
+/// An answer with something that has an order of its own.
+pub(crate) fn document(shape: &Shape, document: &impl Serialize) -> Response<Body> {
+    json(shape, StatusCode::OK, to_json(shape, document))
+}
+
+fn to_json(shape: &Shape, value: &impl Serialize) -> Vec<u8> {
     // Writing JSON values into memory cannot fail.
     if shape.pretty {
-        return serde_json::to_vec_pretty(&Ordered::new(value)).unwrap_or_default();
+        return serde_json::to_vec_pretty(value).unwrap_or_default();
     }
-    let mut bytes = serde_json::to_vec(&Ordered::new(value)).unwrap_or_default();
+    let mut bytes = serde_json::to_vec(value).unwrap_or_default();
     bytes.push(b'\n');
     bytes
 }
@@ -163,7 +173,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 /// A request that failed.
 pub(crate) fn error(error: &ApiError, shape: &Shape) -> Response<Body> {
     let code = StatusCode::from_u16(error.code()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = json(shape, code, to_json(shape, &error.status()));
+    let mut response = json(shape, code, to_json(shape, &Ordered::new(&error.status())));
     if let ApiError::TooManyRequests { retry_after_seconds, .. } = error {
         response.headers_mut().insert(RETRY_AFTER, (*retry_after_seconds).into());
     }
@@ -227,7 +237,7 @@ mod tests {
   },
   "code": 404
 }"#;
-        assert_eq!(String::from_utf8(to_json(&pretty, &error.status())).unwrap(), expected);
+        assert_eq!(String::from_utf8(to_json(&pretty, &Ordered::new(&error.status()))).unwrap(), expected);
         assert_eq!(expected.len(), 227, "the content-length that the real server sent");
     }
 

@@ -13,6 +13,7 @@ use futures_util::stream;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Response};
 use podlab_api::error::ApiError;
+use podlab_api::prepare::base64;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -28,11 +29,15 @@ use crate::store::{Change, ChangeKind, Object, Range, Watch, WindowLost};
 const LONGEST: Duration = Duration::from_secs(45 * 60);
 /// Clients that ask for bookmarks get one about this often.
 const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
+/// And one so long before the watch ends, to know where to go on from.
+const BOOKMARK_BEFORE_END: Duration = Duration::from_secs(2);
 /// Bytes of events put into one chunk.
 const CHUNK: usize = 64 * 1024;
 
 /// Marks the end of the initial events of a streamed list.
 const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
+/// With it comes an empty list of the kind, for clients that make up the list they did not get.
+const BLUEPRINT: &str = "kubernetes.io/initial-events-list-blueprint";
 
 pub(super) async fn watch(call: &Call, target: &Target) -> Answer {
     let accepted = Accepted::of(&call.parts.headers)?;
@@ -76,7 +81,7 @@ pub(super) async fn watch(call: &Call, target: &Target) -> Answer {
         }
     };
     let ends = Instant::now() + timeout;
-    let state = Streaming { events, watch, ends, bookmark_at: bookmarks.then(|| Instant::now() + BOOKMARK_EVERY) };
+    let state = Streaming { events, watch, ends, bookmark_at: bookmarks.then(|| next_bookmark(ends)) };
     let chunks = stream::unfold(state, |mut state| async move {
         let chunk = state.next_chunk().await?;
         Some((Ok::<_, std::convert::Infallible>(chunk), state))
@@ -86,6 +91,13 @@ pub(super) async fn watch(call: &Call, target: &Target) -> Answer {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
     Ok(response)
+}
+
+/// When a bookmark is due (k8s.io/apiserver/pkg/storage/cacher/cache_watcher.go, nextBookmarkTime).
+fn next_bookmark(ends: Instant) -> Instant {
+    let now = Instant::now();
+    let regular = now + BOOKMARK_EVERY;
+    ends.checked_sub(BOOKMARK_BEFORE_END).filter(|last| *last > now).map_or(regular, |last| last.min(regular))
 }
 
 /// The life of one watch.
@@ -113,15 +125,9 @@ impl Streaming {
                 changes = tokio::time::timeout_at(wake, watch.next()) => match changes {
                     Ok(Ok(changes)) => changes.iter().for_each(|change| self.events.tell(change)),
                     Ok(Err(lost)) => self.events.lost(lost),
-                    Err(_) if Instant::now() >= self.ends => {
-                        // The last word to those who want it: where to go on from.
-                        if self.bookmark_at.is_some() {
-                            self.events.bookmark(watch.catch_up(), false);
-                        }
-                        self.events.ended = true;
-                    }
+                    Err(_) if Instant::now() >= self.ends => self.events.ended = true,
                     Err(_) => {
-                        self.bookmark_at = Some(Instant::now() + BOOKMARK_EVERY);
+                        self.bookmark_at = Some(next_bookmark(self.ends));
                         self.events.bookmark(watch.catch_up(), false);
                     }
                 },
@@ -257,10 +263,21 @@ impl Viewer {
         let resource = target.resource;
         let mut metadata = json!({"resourceVersion": revision.to_string(), "creationTimestamp": null});
         if initial_events_end {
-            metadata["annotations"] = json!({INITIAL_EVENTS_END: "true"});
+            let list = format!(
+                "{{\"kind\":\"{}\",\"apiVersion\":\"{}\",\"metadata\":{{}},\"items\":null}}\n",
+                resource.list_kind(),
+                resource.api_version()
+            );
+            metadata["annotations"] = json!({INITIAL_EVENTS_END: "true", BLUEPRINT: base64(list.as_bytes())});
         }
         let object = match self.accepted.view {
-            View::Whole => json!({"kind": resource.kind, "apiVersion": resource.api_version(), "metadata": metadata}),
+            View::Whole => {
+                let mut object = podlab_api::managed::zero(resource.schema);
+                object["kind"] = resource.kind.into();
+                object["apiVersion"] = resource.api_version().into();
+                object["metadata"] = metadata;
+                object
+            }
             View::Partial(version) => table::partial(version, &json!({"metadata": metadata})),
             View::Table(version) => {
                 let columns = !std::mem::replace(&mut self.columns_told, true);

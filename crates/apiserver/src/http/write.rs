@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::negotiate::Accepted;
 use super::object::{self, key_of, place, write_error};
 use super::respond::{self, Shape};
-use super::{Answer, Call, Target, read, table};
+use super::{Answer, Call, Target, manager, read, table};
 use crate::admission::{self, Admission};
 use crate::server::{Body, Server};
 use crate::store::{Draft, Key, Object};
@@ -81,6 +81,8 @@ async fn make(call: &Call, target: &Target, object: Value, dry_run: bool) -> Res
     birth(&call.server, &mut value);
     (resource.default)(&mut value);
     (resource.prepare)(&mut value, None, None);
+    // Before admission: what that adds is nobody's.
+    manager::record(call, target, None, None, &mut value);
 
     for attempt in 0..NAME_ATTEMPTS {
         if generated {
@@ -239,6 +241,7 @@ impl Update {
             // A binding is the server's own change: nobody else's words are in it, and it touches spec and status.
             if self.subresource != Some("binding") {
                 (resource.prepare)(&mut new, Some(&old), self.subresource);
+                manager::record(call, target, self.subresource, Some(&old), &mut new);
             }
             let mut admission = Admission {
                 server: &call.server,

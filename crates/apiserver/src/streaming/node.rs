@@ -54,6 +54,14 @@ impl NodeError {
             Self::Unreachable(text) | Self::Refused(_, text) => text,
         }
     }
+
+    /// Why a command could not be run (goldens 122 and 244).
+    pub(super) fn not_run(&self) -> String {
+        match self {
+            Self::Unreachable(text) => format!("error sending request: {text}"),
+            Self::Refused(_, text) => format!("unable to upgrade connection: {text}"),
+        }
+    }
 }
 
 /// Sends a request to a node; gives its answer if it is a good one.
@@ -90,7 +98,7 @@ pub(super) async fn send(
     }
     let status = response.status();
     let text = match Limited::new(response.into_body(), ERROR_BYTES).collect().await {
-        Ok(body) => String::from_utf8_lossy(&body.to_bytes()).trim_end().to_owned(),
+        Ok(body) => String::from_utf8_lossy(&body.to_bytes()).trim_end_matches('\n').to_owned(),
         Err(_) => status.to_string(),
     };
     Err(NodeError::Refused(status, text))

@@ -62,8 +62,7 @@ type Node = TokioIo<Upgraded>;
 async fn serve(server: Server, session: Session, socket: WebSocket) {
     let (mut sink, source) = socket.split();
     let ended = match node::upgrade(&server, &session.node, &session.path).await {
-        // Golden 122.
-        Err(error) => status::internal(&format!("error sending request: {}", error.text())),
+        Err(error) => status::internal(&error.not_run()),
         Ok(stream) => {
             let (reader, writer) = tokio::io::split(stream);
             tokio::select! {

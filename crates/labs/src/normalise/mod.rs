@@ -113,7 +113,7 @@ pub fn normalise(text: &str) -> String {
     let mut addresses = Vec::new();
     let mut cell = |column: Option<&str>, text: &str| {
         let text = match column {
-            Some("AGE" | "LAST SEEN" | "Age") => AGE.replace(text, "<age>"),
+            Some("AGE" | "LAST SEEN" | "FIRST SEEN" | "Age") => AGE.replace(text, "<age>"),
             _ => Cow::Borrowed(text),
         };
         substitute(&text, &mut addresses)

@@ -24,7 +24,8 @@ pub(super) fn rewrite(text: &str, cell: &mut Cell<'_>) -> String {
         };
         let indent = &line[..line.len() - line.trim_start().len()];
         let mut rows = vec![headings.iter().map(ToString::to_string).collect::<Vec<_>>()];
-        while let Some(cells) = lines.peek().and_then(|line| cells(line, indent, headings.len())) {
+        let starts = starts(line, &headings);
+        while let Some(cells) = lines.peek().and_then(|line| cells(line, indent, &starts)) {
             rows.push(cells.iter().zip(&headings).map(|(text, heading)| cell(Some(heading), text)).collect());
             lines.next();
         }
@@ -46,14 +47,35 @@ fn headings(line: &str) -> Option<Vec<&str>> {
     (of_get || of_events).then_some(headings)
 }
 
+/// Where the columns begin.
+fn starts(line: &str, headings: &[&str]) -> Vec<usize> {
+    let mut from = 0;
+    let start = |heading: &&str| {
+        let start = line[from..].find(*heading).map_or(from, |at| from + at);
+        from = start + heading.len();
+        start
+    };
+    headings.iter().map(start).collect()
+}
+
 /// The cells of a row with as many columns as the header; `None` ends the table.
-fn cells<'a>(line: &'a str, indent: &str, columns: usize) -> Option<Vec<&'a str>> {
-    let row = line.trim_end_matches('\n').strip_prefix(indent)?;
-    if row.starts_with(' ') {
-        return None;
-    }
-    let cells: Vec<&str> = GAP.splitn(row.trim_end(), columns).collect();
-    (cells.len() == columns).then_some(cells)
+fn cells<'a>(line: &'a str, indent: &str, starts: &[usize]) -> Option<Vec<&'a str>> {
+    let line = line.trim_end_matches('\n');
+    let row = line.strip_prefix(indent).filter(|row| !row.starts_with(' ') && !row.is_empty())?;
+    let cells: Vec<&str> = GAP.splitn(row.trim_end(), starts.len()).collect();
+    // A watch makes its columns wider while it goes on; where a cell is empty, only the place tells them apart.
+    if cells.len() == starts.len() { Some(cells) } else { placed(line, starts) }
+}
+
+/// The cells by the places of their headings; `None` when one begins before its place.
+fn placed<'a>(line: &'a str, starts: &[usize]) -> Option<Vec<&'a str>> {
+    let ends = starts.iter().skip(1).copied().chain([line.len()]);
+    let cell = |(&start, end): (&usize, usize)| {
+        let start = start.min(line.len());
+        let apart = start == 0 || line.as_bytes().get(start - 1).is_none_or(|before| *before == b' ');
+        line.get(start..end.clamp(start, line.len())).filter(|_| apart).map(str::trim)
+    };
+    starts.iter().zip(ends).map(cell).collect()
 }
 
 fn lay_out(rows: &[Vec<String>], indent: &str, out: &mut String) {

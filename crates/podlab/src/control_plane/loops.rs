@@ -17,8 +17,9 @@ pub(super) fn start<C: Clock>(
     stop: &CancellationToken,
 ) -> TaskTracker {
     let config = Config {
-        scheduler: Client::from_service(server.service(Identity::scheduler())),
-        controllers: Client::from_service(server.service(Identity::controller_manager())),
+        scheduler: Client::from_service(server.service(Identity::scheduler())).user_agent("kube-scheduler"),
+        controllers: Client::from_service(server.service(Identity::controller_manager()))
+            .user_agent("kube-controller-manager"),
         host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
         ca_certificate,
     };

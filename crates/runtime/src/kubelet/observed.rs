@@ -106,6 +106,8 @@ pub struct Run {
     pub stale: bool,
     /// It had to end because the spec has another image now: the next run is a new container, whatever the policy says.
     pub replaced: bool,
+    /// The kubelet ended it, because a probe failed.
+    pub probed: bool,
 }
 
 impl Run {
@@ -232,6 +234,23 @@ impl ContainerRecord {
         self.run.as_ref().and_then(|run| run.exit.as_ref())
     }
 
+    /// The end that the wait before the next start counts from; `None` when nothing is to be waited for.
+    ///
+    /// A real kubelet kills a container whose probe failed and starts it again in one go. So it is the end before that
+    /// one it looks at (`doBackOff` in pkg/kubelet/kuberuntime/kuberuntime_manager.go), and only if that was not long
+    /// ago, does it look again later.
+    #[must_use]
+    pub fn trouble(&self) -> Option<Timestamp> {
+        let run = self.run.as_ref()?;
+        let ended = run.exit.as_ref()?.finished_at;
+        if !run.probed {
+            return Some(ended);
+        }
+        let before = self.previous.as_ref()?.exit.as_ref()?.finished_at;
+        let waits = self.back_off.until(before).is_some_and(|until| until > ended);
+        Some(if waits { ended } else { before })
+    }
+
     /// Whether the newest run, of the present namespaces, ended well.
     #[must_use]
     pub fn succeeded(&self) -> bool {
@@ -265,7 +284,7 @@ impl ContainerRecord {
 fn probers(container: &k8s_openapi::api::core::v1::Container, started: Timestamp) -> BTreeMap<Kind, Prober> {
     Kind::ALL
         .into_iter()
-        .filter_map(|kind| Some((kind, Prober::new(Timing::from(kind.of(container)?), started))))
+        .filter_map(|kind| Some((kind, Prober::new(kind, Timing::from(kind.of(container)?), started))))
         .collect()
 }
 
@@ -286,6 +305,7 @@ fn restore_container(pod: &Pod, state: Option<&PodState>, member: &members::Memb
             reason: None,
             stale: !alive,
             replaced: false,
+            probed: false,
         };
         runs.insert(found.attempt, run);
     }
@@ -338,7 +358,18 @@ fn told_runs(pod: &Pod, told: &ContainerStatus) -> BTreeMap<u32, Run> {
         let (image, image_id) = (told.image.clone(), told.image_id.clone());
         Some((
             attempt,
-            Run { id, attempt, image, image_id, started_at, exit, reason: None, stale: false, replaced: false },
+            Run {
+                id,
+                attempt,
+                image,
+                image_id,
+                started_at,
+                exit,
+                reason: None,
+                stale: false,
+                replaced: false,
+                probed: false,
+            },
         ))
     };
     let ended = |ended: Option<&ContainerStateTerminated>| {

@@ -1,15 +1,20 @@
 //! When a probe is tried, and how many answers in a row turn its verdict.
 //!
 //! The rules of the kubelet's prober (pkg/kubelet/prober/worker.go): attempts lie on a grid of `periodSeconds` that
-//! begins with the container; those before `initialDelaySeconds` are left out. So a probe with a delay of 5 s and a
-//! period of 10 s is tried at 10 s, 20 s, 30 s.
+//! begins when the container is seen to run ([`SEEN`]); those before `initialDelaySeconds` are left out. So a probe with a delay of 5 s and a
+//! period of 10 s is tried at 10 s, 20 s, 30 s. The first point of the grid finds no container that runs yet, and is
+//! left out too; but whether a container is ready is asked at once.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Probe;
 
+use super::Kind;
 use crate::kubelet::restart::later;
+
+/// When a container that was started is seen to run. (A real kubelet looks once a second; most programs listen by then.)
+const SEEN: Duration = Duration::from_millis(250);
 
 /// The numbers of a probe, with the defaults of the API filled in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +56,7 @@ pub enum Verdict {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prober {
     timing: Timing,
-    /// When the container started: the origin of the grid.
+    /// When the container was seen to run: the origin of the grid.
     started: Timestamp,
     next: Timestamp,
     /// The last answer and how often in a row it came.
@@ -62,10 +67,19 @@ pub struct Prober {
 impl Prober {
     /// The prober of a container that started at `started`.
     #[must_use]
-    pub fn new(timing: Timing, started: Timestamp) -> Self {
+    pub fn new(kind: Kind, timing: Timing, started: Timestamp) -> Self {
+        let started = later(started, SEEN);
         let mut prober = Prober { timing, started, next: started, streak: None, verdict: Verdict::Unknown };
-        prober.next = prober.grid(timing.initial_delay);
+        if kind != Kind::Readiness || !timing.initial_delay.is_zero() {
+            prober.next = prober.grid(timing.initial_delay.max(Duration::from_nanos(1)));
+        }
         prober
+    }
+
+    /// Whether nothing has been asked yet of a container that was just started.
+    #[must_use]
+    pub fn looks_first(&self) -> bool {
+        self.streak.is_none() && self.next == self.started
     }
 
     /// The time of the next attempt. May lie in the past when the probe was held back.
@@ -134,13 +148,14 @@ mod tests {
         assert_eq!(timing.period, Duration::from_secs(10));
         assert_eq!(timing.timeout, Duration::from_secs(1));
         assert_eq!((timing.success_threshold, timing.failure_threshold), (1, 3));
-        assert_eq!(Prober::new(timing, at(100)).next(), at(100));
+        assert_eq!(Prober::new(Kind::Liveness, timing, at(100)).next(), later(at(110), SEEN));
+        assert_eq!(Prober::new(Kind::Readiness, timing, at(100)).next(), later(at(100), SEEN));
     }
 
     /// golden 463: delay 5, period 10, threshold 3, failing from the start; restarted 30 s after its start.
     #[test]
     fn attempts_lie_on_the_grid_of_the_period() {
-        let mut prober = Prober::new(timing(5, 10, 1, 3), at(0));
+        let mut prober = Prober::new(Kind::Liveness, timing(5, 10, 1, 3), at(0));
         let mut tries = Vec::new();
         while prober.verdict() != Verdict::Failure {
             let now = prober.next();
@@ -152,7 +167,7 @@ mod tests {
 
     #[test]
     fn only_answers_in_a_row_turn_the_verdict() {
-        let mut prober = Prober::new(timing(0, 1, 2, 2), at(0));
+        let mut prober = Prober::new(Kind::Readiness, timing(0, 1, 2, 2), at(0));
         let verdicts: Vec<_> = [true, true, false, true, false, false, true, true]
             .into_iter()
             .map(|success| {
@@ -166,8 +181,8 @@ mod tests {
 
     #[test]
     fn an_attempt_that_was_held_back_does_not_pile_up() {
-        let mut prober = Prober::new(timing(0, 5, 1, 3), at(0));
+        let mut prober = Prober::new(Kind::Startup, timing(0, 5, 1, 3), at(0));
         prober.record(true, at(12));
-        assert_eq!(prober.next(), at(15));
+        assert_eq!(prober.next(), later(at(15), SEEN));
     }
 }

@@ -23,6 +23,8 @@ async fn liveness_restarts_and_readiness_does_not() {
         )
         .await;
     cluster.until_status("kuard", "Running").await;
+    // A moment passes until it is seen to run.
+    cluster.step(1);
     for failures in 1..=2 {
         cluster.step(10);
         cluster.until_event("kuard", "Unhealthy", failures).await;
@@ -44,6 +46,9 @@ async fn liveness_restarts_and_readiness_does_not() {
             "exec": {"command": ["true"]}, "periodSeconds": 2, "failureThreshold": 2}}]}),
         )
         .await;
+    // That it runs is told together with the first answer.
+    cluster.until_event("readiness", "Started", 1).await;
+    cluster.step(1);
     cluster.until("readiness", |pod| first(pod).ready).await;
     for _ in 0..3 {
         cluster.step(2);
@@ -77,10 +82,12 @@ async fn a_startup_probe_holds_the_others_back() {
         .await;
     let pod = cluster.until_status("startup", "Running").await;
     assert_eq!((first(&pod).ready, first(&pod).started), (false, Some(false)));
-    for failures in 1..=3 {
-        cluster.until_event("startup", "Unhealthy", failures).await;
+    cluster.step(1);
+    for failures in 1..=2 {
         cluster.step(2);
+        cluster.until_event("startup", "Unhealthy", failures).await;
     }
+    cluster.step(2);
     let pod = cluster.until("startup", |pod| first(pod).ready).await;
     assert_eq!((first(&pod).started, first(&pod).restart_count), (Some(true), 0));
     assert!(cluster.told("startup").iter().all(|line| !line.contains("Liveness")));

@@ -104,7 +104,7 @@ async fn gone(session: &mut Session) {
 async fn run(server: &Server, request: &Request, streams: &mut Streams) -> Value {
     let stream = match node::upgrade(server, &request.node, &request.path).await {
         Ok(stream) => stream,
-        Err(error) => return status::internal(&format!("error sending request: {}", error.text())),
+        Err(error) => return status::internal(&error.not_run()),
     };
     let (mut from_node, mut to_node) = tokio::io::split(stream);
     let Streams { stdin, stdout, stderr, resize, .. } = streams;

@@ -50,6 +50,8 @@ pub(super) fn set_up(directory: &PodDirectory, volume: &Volume, store: &Store) -
     }
     let write = || -> io::Result<()> {
         let (path, new) = (record(directory, &volume.name), directory.volumes().join(format!("{}.new", volume.name)));
+        // A hostPath makes nothing of its own; whether another volume came before is chance.
+        make_directory(&directory.volumes())?;
         fs::write(&new, serde_json::to_vec(&prepared)?)?;
         fs::rename(new, path)
     };

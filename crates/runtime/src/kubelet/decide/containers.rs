@@ -93,7 +93,7 @@ fn not_before(record: &ContainerRecord) -> Option<Timestamp> {
     }
     match &record.waiting {
         Some(waiting) if waiting.reason.starts_with("CreateContainer") => Some(later(waiting.told, RESYNC)),
-        _ => record.exit().and_then(|exit| record.back_off.until(exit.finished_at)),
+        _ => record.trouble().and_then(|since| record.back_off.until(since)),
     }
 }
 

@@ -65,7 +65,7 @@ impl Observed {
                 record.starting = Some((*attempt, now));
                 if record.run.as_ref().is_some_and(|run| run.replaced) {
                     record.back_off = BackOff::default();
-                } else if let Some(since) = record.exit().map(|exit| exit.finished_at) {
+                } else if let Some(since) = record.trouble() {
                     record.back_off.step(since, now);
                 }
                 Vec::new()
@@ -338,6 +338,7 @@ impl Observed {
             reason: None,
             stale: false,
             replaced: false,
+            probed: false,
         };
         match done {
             Done::NotStarted(reason @ "RunContainerError", message) => {
@@ -402,9 +403,11 @@ impl ContainerRecord {
     /// The newest run has ended.
     fn ended(&mut self, exit: Exit) {
         let replaced = self.is_stopping_for(StopReason::Changed);
+        let probed = self.is_stopping_for(StopReason::Liveness) || self.is_stopping_for(StopReason::Startup);
         if let Some(run) = self.run.as_mut().filter(|run| run.exit.is_none()) {
             run.exit = Some(exit);
             run.replaced = replaced;
+            run.probed = probed;
         }
         self.probes.clear();
         self.post_start = Hook::None;

@@ -8,15 +8,26 @@
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod, PodStatus};
 
 use super::super::decide::Action;
+use super::super::members;
 use super::super::observed::Observed;
+use crate::probes::{Kind, Prober};
 
 /// Whether the change from what was `told` to `status` is to wait, because a start is under way and the change is no
 /// more than a step towards it.
 #[must_use]
 pub(crate) fn waits(pod: &Pod, observed: &Observed, told: Option<&PodStatus>, status: &PodStatus) -> bool {
     let ends = observed.ending.is_some() || pod.metadata.deletion_timestamp.is_some();
-    let starts = observed.busy.iter().any(is_start);
-    starts && !ends && told.is_some_and(|told| is_step(told, status))
+    let starts = observed.busy.iter().any(is_start) || looks_first(pod, observed);
+    starts && !ends && told.is_some_and(|told| is_step(observed, told, status))
+}
+
+/// Whether a container that was just started is about to be asked for the first time whether it is ready: a real
+/// kubelet tells that it runs together with the answer (golden 213).
+fn looks_first(pod: &Pod, observed: &Observed) -> bool {
+    members::all(pod).into_iter().any(|member| {
+        let record = observed.container(&member.spec.name);
+        record.has_started() && record.probes.get(&Kind::Readiness).is_some_and(Prober::looks_first)
+    })
 }
 
 /// Whether this action is part of bringing a container up.
@@ -24,8 +35,9 @@ fn is_start(action: &Action) -> bool {
     matches!(action, Action::CreatePod | Action::FindImage { .. } | Action::PullImage { .. } | Action::Start { .. })
 }
 
-/// Whether no container did anything between these two but begin to run.
-fn is_step(told: &PodStatus, status: &PodStatus) -> bool {
+/// Whether no container did anything between these two but begin to run, or end because a probe failed, to be started
+/// again at once.
+fn is_step(observed: &Observed, told: &PodStatus, status: &PodStatus) -> bool {
     let containers = |status: &PodStatus| {
         let lists = [
             status.init_container_statuses.as_deref(),
@@ -36,7 +48,16 @@ fn is_step(told: &PodStatus, status: &PodStatus) -> bool {
     };
     let (before, after) = (containers(told), containers(status));
     before.len() == after.len()
-        && before.iter().zip(&after).all(|(before, after)| before == after || begins(before, after))
+        && before
+            .iter()
+            .zip(&after)
+            .all(|(before, after)| before == after || begins(before, after) || begins_again(observed, before, after))
+}
+
+/// Golden 211: a container whose liveness probe failed is running, then running once more.
+fn begins_again(observed: &Observed, before: &ContainerStatus, after: &ContainerStatus) -> bool {
+    let probed = observed.container(&after.name).run.as_ref().is_some_and(|run| run.probed);
+    probed && before.restart_count == after.restart_count
 }
 
 fn begins(before: &ContainerStatus, after: &ContainerStatus) -> bool {

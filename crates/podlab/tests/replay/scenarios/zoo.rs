@@ -1,0 +1,142 @@
+//! Transcripts 200 to 263: Pods that fail, wait, are probed, are deleted; each from its first moment.
+
+use crate::scenario::{Scenario, Step, Step::*};
+
+const fn zoo(name: &'static str, steps: &'static [Step]) -> Scenario {
+    Scenario { name, stage: "zoo", steps }
+}
+
+pub(crate) const SCENARIOS: &[Scenario] = &[
+    zoo(
+        "completed",
+        &[
+            Same(&["200-watch-completed", "230-describe-completed", "231-yaml-completed", "232-logs-completed"]),
+            Same(&["242-exec-completed"]),
+        ],
+    ),
+    zoo("failed", &[Same(&["201-watch-failed", "230-describe-failed", "231-yaml-failed"])]),
+    zoo(
+        "init",
+        &[
+            Same(&["203-watch-init", "230-describe-init", "231-yaml-init", "237-logs-init-c"]),
+            Same(&["238-logs-init-default", "239-logs-init-all"]),
+        ],
+    ),
+    zoo("oom", &[Same(&["207-watch-oom", "230-describe-oom", "231-yaml-oom"])]),
+    zoo(
+        "sidecar",
+        &[
+            Same(&["208-watch-sidecar", "230-describe-sidecar", "231-yaml-sidecar", "240-logs-sidecar-c"]),
+            Same(&["256-describe-sidecar-late"]),
+        ],
+    ),
+    zoo(
+        "startup",
+        &[
+            Do("kubectl apply -f startup.yaml"),
+            Do("event startup Unhealthy 2"),
+            Early("216-describe-startup-early", "230-describe-startup"),
+            Do("kubectl wait --for=condition=Ready pod/startup --timeout=60s"),
+            Same(&["230-describe-startup", "231-yaml-startup"]),
+            Do("kubectl delete pod startup --now"),
+            Same(&["209-watch-startup"]),
+        ],
+    ),
+    zoo("grace", &[Same(&["210-watch-grace-delete", "217-describe-grace-terminating"])]),
+    zoo(
+        "readiness",
+        &[With("213-watch-readiness", READY_AND_NOT), Same(&["230-describe-readiness", "231-yaml-readiness"])],
+    ),
+    zoo(
+        "toobig",
+        &[
+            Same(&["214-watch-toobig", "230-describe-toobig", "231-yaml-toobig", "236-logs-toobig"]),
+            Same(&["243-exec-toobig", "245-portforward-toobig", "262-field-selector-bad"]),
+        ],
+    ),
+    zoo(
+        "env",
+        &[
+            Do("kubectl apply -f env.yaml"),
+            Do("kubectl wait --for=jsonpath={.status.phase}=Succeeded pod/envpod --timeout=60s"),
+            Same(&["230-describe-envpod", "231-yaml-envpod", "241-logs-envpod"]),
+        ],
+    ),
+    zoo(
+        "configmap",
+        &[
+            Do("kubectl apply -f configmap.yaml -f configmap-pod.yaml"),
+            Do("kubectl wait --for=condition=Ready pod/cm-pod --timeout=60s"),
+            Same(&["230-describe-cm-pod", "231-yaml-cm-pod", "246-cat-configmap"]),
+        ],
+    ),
+    zoo(
+        "claim",
+        &[
+            Do("kubectl apply -f pvc-subpath.yaml"),
+            Do("event pvc-subpath FailedScheduling"),
+            Same(&["230-describe-pvc-subpath", "231-yaml-pvc-subpath"]),
+        ],
+    ),
+    zoo(
+        "crash",
+        &[
+            Do("kubectl apply -f crash.yaml"),
+            Do("event crash BackOff 3"),
+            Same(&["230-describe-crash", "231-yaml-crash", "233-logs-crash", "234-logs-crash-previous"]),
+        ],
+    ),
+    Scenario { name: "crash-watch", stage: "crash", steps: &[Same(&["202-watch-crash", "252-describe-crash-late"])] },
+    zoo(
+        "badimage",
+        &[
+            Do("kubectl apply -f badimage.yaml"),
+            Do("event badimage BackOff 2"),
+            Same(&["230-describe-badimage", "231-yaml-badimage", "235-logs-badimage", "244-exec-badimage"]),
+            Do("event badimage BackOff 5"),
+            Same(&["253-describe-badimage-late"]),
+        ],
+    ),
+    Scenario { name: "badimage-watch", stage: "crash", steps: &[Same(&["206-watch-badimage"])] },
+    zoo(
+        "init-fail",
+        &[
+            Do("kubectl apply -f init-fail.yaml"),
+            Do("event init-fail BackOff 3"),
+            Same(&["230-describe-init-fail", "231-yaml-init-fail", "247-logs-init-fail"]),
+        ],
+    ),
+    Scenario { name: "init-fail-watch", stage: "crash", steps: &[Same(&["204-watch-init-fail"])] },
+    zoo(
+        "liveness-exec",
+        &[
+            Do("kubectl apply -f liveness-exec.yaml"),
+            Do(
+                "kubectl wait --for=jsonpath={.status.containerStatuses[0].restartCount}=2 pod/liveness-exec --timeout=90s",
+            ),
+            Do("event liveness-exec Started 3"),
+            Same(&["230-describe-liveness-exec", "231-yaml-liveness-exec"]),
+            Do("event liveness-exec Killing 4"),
+            Same(&["254-describe-liveness-exec-late"]),
+        ],
+    ),
+    Scenario { name: "liveness-watch", stage: "crash", steps: &[Same(&["211-watch-liveness-exec"])] },
+    zoo(
+        "configmap-missing",
+        &[
+            Do("kubectl apply -f configmap-missing-pod.yaml"),
+            Do("event cm-missing FailedMount 7"),
+            Same(&["230-describe-cm-missing", "231-yaml-cm-missing"]),
+            Do("event cm-missing FailedMount 8"),
+            Same(&["257-describe-cm-missing-late"]),
+        ],
+    ),
+];
+
+/// What is done to the readiness of kuard: it fails once it was seen to be Ready, till five answers were recorded.
+const READY_AND_NOT: &str = r#"kubectl apply -f readiness.yaml
+kubectl wait --for=condition=Ready pod/readiness --timeout=60s
+at=http://$(kubectl get pod readiness -o jsonpath={.status.podIP}):8080/ready/api
+curl -s -X PUT -H 'Content-Type: application/json' -d '{"failNext": -1}' $at
+event readiness Unhealthy 5
+curl -s -X PUT -H 'Content-Type: application/json' -d '{"failNext": 0}' $at"#;
