@@ -3,8 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "helpers of a test panic to fail it")]
 
 mod changes;
+mod endings;
 mod lives;
 mod probes;
+mod replay;
+mod statuses;
 mod support;
 mod troubles;
 
