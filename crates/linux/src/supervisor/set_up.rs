@@ -157,4 +157,15 @@ mod tests {
             assert_eq!(set_sysctl("net.ipv4.ip_forward", value).unwrap_err().errno, Errno::PERM);
         }
     }
+
+    proptest::proptest! {
+        /// Whatever passes stays below `/proc/sys`, in a part that belongs to a namespace.
+        #[test]
+        fn a_name_is_a_path_to_nowhere_else(name in "(kernel\\.sem|net|fs\\.mqueue)?[a-z./=+\n -]{0,12}") {
+            if namespaced(&name) {
+                proptest::prop_assert!(!name.contains(['/', '=', '+', '\n', ' ']) && !name.contains(".."), "{:?}", name);
+                proptest::prop_assert!(["kernel.", "net.", "fs.mqueue."].iter().any(|start| name.starts_with(start)));
+            }
+        }
+    }
 }

@@ -19,6 +19,7 @@ const PLACES: &[&str] = &[
     "proc",
     "sys",
     "dev",
+    "dev/null",
     "etc",
     "etc/hosts",
     "etc/hostname",

@@ -8,6 +8,7 @@
 //! everything run by a user without any privilege; what that one may be refused is a committed set.
 
 mod cluster;
+mod escapes;
 mod hostile;
 mod limits;
 mod logs;

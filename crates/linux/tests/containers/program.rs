@@ -73,6 +73,17 @@ pub(crate) fn main(words: &[&str]) -> ExitCode {
             texts.iter().for_each(|text| println!("{text}"));
             return ExitCode::from(3);
         }
+        ["spy", enough] => spy(enough),
+        ["overwrite", enough] => overwrite(enough),
+        ["swap", one, other] => loop {
+            let exchange = rustix::fs::RenameFlags::EXCHANGE;
+            let _ = rustix::fs::renameat_with(rustix::fs::CWD, *one, rustix::fs::CWD, *other, exchange);
+        },
+        ["fill", path, bytes] => {
+            if let Err(error) = fill(path, bytes.parse().unwrap_or(0)) {
+                println!("{error}");
+            }
+        }
         ["exists", path] => {
             // Until it does.
             while !std::path::Path::new(path).exists() {
@@ -147,6 +158,54 @@ fn serve(port: &str) {
         let _ = std::io::BufReader::new(&stream).take(100).read_line(&mut line);
         let _ = stream.write_all(format!("hello {line}").as_bytes());
     }
+}
+
+/// Until a file appears: looks for what other processes have open, and says what is not a container's.
+fn spy(enough: &str) {
+    let own = std::process::id().to_string();
+    let mut saw = 0;
+    while !std::path::Path::new(enough).exists() {
+        for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let pid = name.to_string_lossy();
+            if *pid == own || !pid.bytes().all(|byte| byte.is_ascii_digit()) {
+                continue;
+            }
+            saw += 1;
+            for descriptor in std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten() {
+                let Ok(target) = std::fs::read_link(descriptor.path()) else { continue };
+                let harmless = ["/dev/", "/proc", "/tmp", "/bin/program"].iter().any(|known| target.starts_with(known));
+                if target.is_absolute() && !harmless {
+                    println!("opened {}", target.display());
+                }
+            }
+        }
+    }
+    println!("saw {saw}");
+}
+
+/// Until a file appears: writes to the program of every other process, when it is not this one.
+fn overwrite(enough: &str) {
+    let own = std::fs::metadata("/proc/self/exe").map(|metadata| std::os::unix::fs::MetadataExt::ino(&metadata)).ok();
+    while !std::path::Path::new(enough).exists() {
+        for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+            let path = entry.path().join("exe");
+            let inode = std::fs::metadata(&path).map(|metadata| std::os::unix::fs::MetadataExt::ino(&metadata)).ok();
+            if inode.is_none() || inode == own {
+                continue;
+            }
+            if let Ok(mut program) = std::fs::OpenOptions::new().write(true).open(&path)
+                && program.write_all(b"overwritten").is_ok()
+            {
+                println!("wrote to {}", path.display());
+            }
+        }
+    }
+}
+
+fn fill(path: &str, bytes: usize) -> std::io::Result<()> {
+    let mut file = std::fs::OpenOptions::new().write(true).open(path)?;
+    (0..bytes >> 16).try_for_each(|_| file.write_all(&[b'x'; 1 << 16]))
 }
 
 /// Uses up memory until something stops it.

@@ -40,6 +40,14 @@ pub(crate) const ALL: &[(&str, Scenario)] = &[
     ("mounts_arrive_later", crate::mounts::mounts_arrive_later),
     ("addresses_rise", addresses_rise),
     ("hostile_images", crate::hostile::hostile_images),
+    ("nobody_looks_into_an_exec", crate::escapes::nobody_looks_into_an_exec),
+    ("the_own_program_is_not_written", crate::escapes::the_own_program_is_not_written),
+    ("a_sub_path_is_exchanged", crate::escapes::a_sub_path_is_exchanged),
+    ("small_files_stay_small", crate::escapes::small_files_stay_small),
+    ("no_abstract_sockets", crate::escapes::no_abstract_sockets),
+    ("attaching_leaves_nothing", crate::escapes::attaching_leaves_nothing),
+    ("directories_are_closed", crate::escapes::directories_are_closed),
+    ("the_user_stays_the_same", crate::escapes::the_user_stays_the_same),
     (crate::cluster::SWEPT, a_pod_is_left),
 ];
 

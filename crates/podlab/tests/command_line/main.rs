@@ -5,6 +5,7 @@ mod bad_input;
 mod book;
 mod clients;
 mod debug;
+mod deletion;
 mod doctor;
 mod help;
 mod images;

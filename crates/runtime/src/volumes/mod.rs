@@ -148,3 +148,24 @@ fn kind(volume: &Volume) -> &'static str {
     ];
     kinds.into_iter().find_map(|(name, present)| present.then_some(name)).unwrap_or("unknown")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// The one whose source ran on the node (CVE-2024-10220, CVE-2025-1767), and others that are not there.
+    #[test]
+    fn volumes_of_unknown_kinds_are_refused_by_name() {
+        for (kind, source) in [
+            ("gitRepo", json!({"gitRepo": {"repository": "https://example.com/x"}})),
+            ("csi", json!({"csi": {"driver": "x"}})),
+        ] {
+            let mut volume = json!({"name": "v"});
+            volume.as_object_mut().unwrap().extend(source.as_object().cloned().unwrap());
+            let volume: Volume = serde_json::from_value(volume).unwrap();
+            let refused = resolve(&Pod::default(), &volume, &Sources::default(), &Around::default()).unwrap_err();
+            assert!(refused.starts_with(&format!("volumes of the kind {kind}")), "{refused}");
+        }
+    }
+}

@@ -1,9 +1,8 @@
 //! In which order, and after how long, containers are asked to end and killed.
 
-use podlab_runtime::probes::Kind;
 use serde_json::{Value, json};
 
-use super::replay::{Play, Script};
+use super::replay::{Answer, Play, Script};
 
 fn play(spec: Value, script: Script, duration: u64) -> Play {
     let pod = json!({"metadata": {"name": "p", "namespace": "default", "uid": "uid"}, "spec": spec});
@@ -58,7 +57,7 @@ fn a_hook_comes_before_the_signal() {
 /// A probe may give less, or more, time than the Pod does.
 #[test]
 fn a_probe_has_a_grace_period_of_its_own() {
-    let probe: fn(Kind, u64) -> Result<(), &'static str> = |_, age| if age < 5 { Ok(()) } else { Err("no") };
+    let probe: Answer = |_, age| if age < 5 { Ok(()) } else { Err("no") };
     for (own, expected) in [(None, 30), (Some(4), 4), (Some(60), 60)] {
         let liveness = json!({"exec": {"command": ["false"]}, "periodSeconds": 1, "failureThreshold": 1,
             "terminationGracePeriodSeconds": own});

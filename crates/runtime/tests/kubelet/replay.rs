@@ -40,9 +40,11 @@ pub(crate) struct Script {
     pub(crate) bad_hook: bool,
     /// After how many seconds somebody deletes the Pod.
     pub(crate) deleted: Option<u64>,
-    /// What a probe says at an age in seconds.
-    pub(crate) probe: Option<fn(Kind, u64) -> Result<(), &'static str>>,
+    pub(crate) probe: Option<Answer>,
 }
+
+/// How a probe of a kind goes at an age in seconds; what it says when it fails.
+pub(crate) type Answer = fn(Kind, u64) -> Result<(), &'static str>;
 
 /// What is going to happen.
 enum Happening {

@@ -4,12 +4,11 @@
 //! a file, so that whoever reads along (`kubectl logs --follow`) finds the next one.
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, RenameFlags};
+use rustix::fs::{CWD, Mode, OFlags, RenameFlags, ResolveFlags};
 
 /// How long a file may become, and how many there are of one log, the newest included: a kubelet's
 /// `containerLogMaxSize` and `containerLogMaxFiles`.
@@ -30,9 +29,11 @@ fn with(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// Opens a log to be written.
+/// Opens a log to be written; where a link leads is not written to.
 pub(super) fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().create(true).read(true).append(true).mode(0o640).open(path)
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::APPEND | OFlags::CLOEXEC;
+    let opened = rustix::fs::openat2(CWD, path, flags, Mode::from_raw_mode(0o640), ResolveFlags::NO_SYMLINKS)?;
+    Ok(File::from(opened))
 }
 
 /// Begins a new file under the log's name and returns it.
@@ -54,6 +55,20 @@ pub(super) fn rotate(path: &Path) -> io::Result<File> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_link_is_not_written_through() {
+        let temporary = tempfile::tempdir().unwrap();
+        let other = temporary.path().join("other");
+        fs::write(&other, "").unwrap();
+        let link = temporary.path().join("0.log");
+        std::os::unix::fs::symlink(&other, &link).unwrap();
+        assert!(open(&link).is_err());
+        let path = temporary.path().join("1.log");
+        drop(open(&path).unwrap());
+        std::os::unix::fs::symlink(&other, with(&path, ".new")).unwrap();
+        assert!(rotate(&path).is_err());
+    }
 
     #[test]
     fn as_many_files_as_may_be_are_kept() {
