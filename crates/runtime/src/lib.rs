@@ -9,6 +9,7 @@ pub mod kubelet;
 pub mod probes;
 pub mod scheduler;
 pub mod server;
+pub mod services;
 pub mod volumes;
 
 pub use podlab_linux::{cgroups, namespaces, network, rootfs};

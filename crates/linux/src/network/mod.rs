@@ -11,12 +11,16 @@
 //! Pod                        eth0 10.244.0.2/24 …                  eth0 10.244.1.2/24 …
 //! ```
 
+mod balancer;
 mod netlink;
+mod nftables;
 
 use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, BorrowedFd};
 
+pub use balancer::{Balancer, Entrance, NAME_LIMIT, Pool};
 pub use netlink::{Link, Netlink};
+pub use nftables::Protocol;
 use rustix::io::Errno;
 use rustix::mount::MountAttrFlags;
 use serde::{Deserialize, Serialize};
@@ -97,24 +101,34 @@ pub fn set_up_node(index: u8) -> Result<(), Refusal> {
     let block = pod_block(index);
     netlink.address(bridge, first(block), block.prefix)?;
     netlink.up(bridge)?;
-    forward()
+    forward()?;
+    // Pods reach their neighbours through the node (see `set_up_pod`); it must not tell them of the shorter way.
+    for interface in ["all", POD_BRIDGE] {
+        let path = format!("/proc/sys/net/ipv4/conf/{interface}/send_redirects");
+        std::fs::write(&path, "0").during("write", path)?;
+    }
+    Ok(())
 }
 
 // ANCHOR: pod
 /// Makes a Pod's network: `node` was opened in the node's network namespace, this process is in the Pod's.
 ///
 /// The node's end of the cable is named after the last byte of the address, so that `ip link` on the node reads like
-/// the list of its Pods.
+/// the list of its Pods. Everything goes by way of the node, to the Pods on the same bridge too: an answer to a
+/// connection that the node has sent elsewhere ([`Balancer`]) has to pass the node again.
 pub fn set_up_pod(node: &Netlink, block: Block, address: Ipv4Addr) -> Result<(), Refusal> {
     let namespace = open_own_namespace()?;
     let bridge = node.find(POD_BRIDGE)?;
-    node.veth(&format!("veth{}", address.octets()[3]), bridge, "eth0", std::os::fd::AsFd::as_fd(&namespace))?;
+    let name = format!("veth{}", address.octets()[3]);
+    node.veth(&name, bridge, "eth0", std::os::fd::AsFd::as_fd(&namespace))?;
+    node.hairpin(&name)?;
 
     let pod = Netlink::open()?;
     pod.up(Link::LOOPBACK)?;
     let cable = pod.find("eth0")?;
-    pod.address(cable, address, block.prefix)?;
+    pod.address_alone(cable, address, block.prefix)?;
     pod.up(cable)?;
+    pod.neighbour(cable, first(block))?;
     pod.route(Block { address: Ipv4Addr::UNSPECIFIED, prefix: 0 }, first(block))
 }
 // ANCHOR_END: pod

@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use netlink_packet_core::{NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
-use netlink_packet_route::address::{AddressAttribute, AddressMessage};
-use netlink_packet_route::link::{InfoData, InfoKind, InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
+use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
+use netlink_packet_route::link::{InfoBridgePort, InfoData, InfoKind, InfoPortData, InfoPortKind, InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
 };
@@ -81,6 +81,18 @@ impl Netlink {
         self.ask(RouteNetlinkMessage::NewLink(near), NLM_F_CREATE | NLM_F_EXCL).during("create link", name).map(drop)
     }
 
+    /// Lets a bridge send a packet back to where it came from, which a connection of a Pod to itself by way of a shared
+    /// address needs on machines whose bridges apply packet rules (`br_netfilter`).
+    pub fn hairpin(&self, port: &str) -> Result<(), Refusal> {
+        let mut message = LinkMessage::default();
+        message.header.index = self.find(port)?.0;
+        message.attributes = vec![LinkAttribute::LinkInfo(vec![
+            LinkInfo::PortKind(InfoPortKind::Bridge),
+            LinkInfo::PortData(InfoPortData::BridgePort(vec![InfoBridgePort::HairpinMode(true)])),
+        ])];
+        self.ask(RouteNetlinkMessage::NewLink(message), 0).during("set hairpin mode of", port).map(drop)
+    }
+
     /// Switches a link on.
     pub fn up(&self, link: Link) -> Result<(), Refusal> {
         let mut message = LinkMessage::default();
@@ -100,8 +112,23 @@ impl Netlink {
         }
     }
 
-    /// Gives a link an address.
+    /// Gives a link an address; what else is in its block is reached over the link.
     pub fn address(&self, link: Link, address: Ipv4Addr, prefix: u8) -> Result<(), Refusal> {
+        self.add_address(link, address, prefix, None)
+    }
+
+    /// Gives a link an address, and no route to what else is in its block.
+    pub fn address_alone(&self, link: Link, address: Ipv4Addr, prefix: u8) -> Result<(), Refusal> {
+        self.add_address(link, address, prefix, Some(AddressFlags::Noprefixroute))
+    }
+
+    fn add_address(
+        &self,
+        link: Link,
+        address: Ipv4Addr,
+        prefix: u8,
+        flags: Option<AddressFlags>,
+    ) -> Result<(), Refusal> {
         let mut message = AddressMessage::default();
         message.header.family = AddressFamily::Inet;
         message.header.prefix_len = prefix;
@@ -112,27 +139,34 @@ impl Netlink {
             AddressAttribute::Address(IpAddr::V4(address)),
             AddressAttribute::Broadcast(broadcast),
         ];
+        message.attributes.extend(flags.map(AddressAttribute::Flags));
         self.ask(RouteNetlinkMessage::NewAddress(message), NLM_F_CREATE | NLM_F_EXCL)
             .during("add address", format_args!("{address}/{prefix}"))
             .map(drop)
     }
 
+    /// Makes one address known to be at the other end of a link.
+    pub fn neighbour(&self, link: Link, address: Ipv4Addr) -> Result<(), Refusal> {
+        let mut message = unicast(32, RouteScope::Link);
+        message.attributes =
+            vec![RouteAttribute::Destination(RouteAddress::Inet(address)), RouteAttribute::Oif(link.0)];
+        self.add_route(message, format_args!("{address} on link {}", link.0))
+    }
+
     /// Sends what goes to `destination` (all of it with prefix 0) to `gateway`. A route that is there is no error.
     pub fn route(&self, destination: super::Block, gateway: Ipv4Addr) -> Result<(), Refusal> {
-        let mut message = RouteMessage::default();
-        message.header.address_family = AddressFamily::Inet;
-        message.header.destination_prefix_length = destination.prefix;
-        message.header.table = RouteHeader::RT_TABLE_MAIN;
-        message.header.protocol = RouteProtocol::Static;
-        message.header.scope = RouteScope::Universe;
-        message.header.kind = RouteType::Unicast;
+        let mut message = unicast(destination.prefix, RouteScope::Universe);
         message.attributes = vec![RouteAttribute::Gateway(RouteAddress::Inet(gateway))];
         if destination.prefix > 0 {
             message.attributes.push(RouteAttribute::Destination(RouteAddress::Inet(destination.address)));
         }
+        self.add_route(message, format_args!("{destination} via {gateway}"))
+    }
+
+    fn add_route(&self, message: RouteMessage, what: std::fmt::Arguments<'_>) -> Result<(), Refusal> {
         match self.ask(RouteNetlinkMessage::NewRoute(message), NLM_F_CREATE | NLM_F_EXCL) {
             Ok(_) | Err(Errno::EXIST) => Ok(()),
-            Err(errno) => Err(errno).during("add route to", format_args!("{destination} via {gateway}")),
+            Err(errno) => Err(errno).during("add route to", what),
         }
     }
 
@@ -157,4 +191,16 @@ impl Netlink {
             _ => Err(Errno::PROTO),
         }
     }
+}
+
+/// A route without its ends.
+fn unicast(prefix: u8, scope: RouteScope) -> RouteMessage {
+    let mut message = RouteMessage::default();
+    message.header.address_family = AddressFamily::Inet;
+    message.header.destination_prefix_length = prefix;
+    message.header.table = RouteHeader::RT_TABLE_MAIN;
+    message.header.protocol = RouteProtocol::Static;
+    message.header.scope = scope;
+    message.header.kind = RouteType::Unicast;
+    message
 }

@@ -7,6 +7,7 @@
 //! What the machine refuses is said in words and counted; under `CI=true` and as root it is a failure. Root also has
 //! everything run by a user without any privilege; what that one may be refused is a committed set.
 
+mod balanced;
 mod cluster;
 mod escapes;
 mod hostile;

@@ -10,7 +10,14 @@ pub(crate) fn main(words: &[&str]) -> ExitCode {
         ["exit", code] => return ExitCode::from(code.parse::<u8>().unwrap_or(99)),
         ["wait"] => wait(),
         // Ends on SIGTERM, which a first process only gets when it asks for it.
-        ["serve", port] => serve(port),
+        ["serve", port] => serve(port, "hello"),
+        ["serve", port, greeting] => serve(port, greeting),
+        ["talk", address] => match std::net::TcpStream::connect(address) {
+            Ok(mut stream) => {
+                let _ = stream.write_all(b"there\n").and_then(|()| std::io::copy(&mut stream, &mut std::io::stdout()));
+            }
+            Err(error) => println!("{:?}", error.kind()),
+        },
         ["cat"] => drop(std::io::copy(&mut std::io::stdin(), &mut std::io::stdout())),
         ["read", paths @ ..] => {
             for path in paths {
@@ -150,13 +157,13 @@ fn hold(bytes: usize) -> ! {
 }
 
 /// Answers every connection with one line.
-fn serve(port: &str) {
+fn serve(port: &str, greeting: &str) {
     let Ok(listener) = std::net::TcpListener::bind(("0.0.0.0", port.parse().unwrap_or(0))) else { return };
     println!("listening");
     for mut stream in listener.incoming().flatten() {
         let mut line = String::new();
         let _ = std::io::BufReader::new(&stream).take(100).read_line(&mut line);
-        let _ = stream.write_all(format!("hello {line}").as_bytes());
+        let _ = stream.write_all(format!("{greeting} {line}").as_bytes());
     }
 }
 

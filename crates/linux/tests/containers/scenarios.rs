@@ -39,6 +39,8 @@ pub(crate) const ALL: &[(&str, Scenario)] = &[
     ("a_long_log_is_several_files", crate::logs::a_long_log_is_several_files),
     ("mounts_arrive_later", crate::mounts::mounts_arrive_later),
     ("addresses_rise", addresses_rise),
+    ("connections_are_shared", crate::balanced::connections_are_shared),
+    ("clients_are_kept", crate::balanced::clients_are_kept),
     ("hostile_images", crate::hostile::hostile_images),
     ("nobody_looks_into_an_exec", crate::escapes::nobody_looks_into_an_exec),
     ("the_own_program_is_not_written", crate::escapes::the_own_program_is_not_written),
@@ -301,7 +303,7 @@ fn ports() -> Result<(), String> {
     equal(&refused, &Reply::Failed { message: "dial tcp4 127.0.0.1:81: connect: connection refused".to_owned() })
 }
 
-fn talk(mut stream: std::net::TcpStream) -> Result<String, String> {
+pub(crate) fn talk(mut stream: std::net::TcpStream) -> Result<String, String> {
     stream.write_all(b"there\n").map_err(text)?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).map_err(text)?;

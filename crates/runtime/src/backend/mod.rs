@@ -11,6 +11,7 @@ mod types;
 use std::future::Future;
 use std::time::Duration;
 
+use podlab_linux::network::{Block, Pool};
 use podlab_linux::xray::Xray;
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -128,6 +129,9 @@ pub trait Backend: Send + Sync + 'static {
 
     /// What the kernel says a Pod is; for `podlab xray`.
     fn xray(&self, uid: &PodUid) -> impl Future<Output = Result<Xray, BackendError>> + Send;
+
+    /// Makes these the pools of shared addresses, all at once; whatever else goes to an address in `range` is refused.
+    fn balance(&self, range: Block, pools: &[Pool]) -> impl Future<Output = Result<(), BackendError>> + Send;
 
     /// What the node and each of its Pods use now; for `kubectl top`, and for the choice of a Pod to be evicted.
     fn usage(&self) -> impl Future<Output = Result<NodeUsage, BackendError>> + Send;

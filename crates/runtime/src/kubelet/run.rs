@@ -23,6 +23,7 @@ use super::worker::{Input, Worker};
 use crate::backend::{Backend, BackendError, Event, PodState, PodUid};
 use crate::clock::Clock;
 use crate::server::{self, KnownPods};
+use crate::services;
 
 /// The address of the cluster's DNS service, and the names it answers for.
 const CLUSTER_DNS: &str = "10.96.0.10";
@@ -86,6 +87,7 @@ pub async fn run<B: Backend, C: Clock>(
     let own = ListOptions::default().fields(format!("metadata.name={}", facts.name));
     let nodes = Cache::<Node>::spawn(client.clone(), None, own, Sleeper::wall());
     let claims = Cache::<PersistentVolumeClaim>::spawn(client.clone(), None, all(), Sleeper::wall());
+    tasks.spawn(services::keep(Arc::clone(&backend), services.clone(), client.clone()));
     pods.synced().await;
     services.synced().await;
     nodes.synced().await;

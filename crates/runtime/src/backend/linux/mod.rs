@@ -20,10 +20,11 @@ mod xray;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use podlab_images::Store;
+use podlab_linux::network::{Balancer, Block, Pool};
 use podlab_linux::node::KubeletConfig;
 use podlab_linux::paths::PodDirectory;
 use podlab_linux::xray::Xray;
@@ -48,6 +49,8 @@ struct Inner {
     burstable: Mutex<BTreeMap<PodUid, u64>>,
     /// Where events go: the receiver of the latest call of [`Backend::events`].
     events: Mutex<Option<mpsc::Sender<Event>>>,
+    /// Opened when it is needed first.
+    balancer: Mutex<Option<Balancer>>,
 }
 
 impl Linux {
@@ -57,7 +60,7 @@ impl Linux {
         let facts = facts::read(&config);
         qos::set_up(&config);
         let (events, burstable) = (Mutex::new(None), Mutex::default());
-        Ok(Self { inner: Arc::new(Inner { config, store, facts, burstable, events }) })
+        Ok(Self { inner: Arc::new(Inner { config, store, facts, burstable, events, balancer: Mutex::default() }) })
     }
 
     fn directory(&self, uid: &PodUid) -> PodDirectory {
@@ -183,6 +186,24 @@ impl Backend for Linux {
 
     async fn xray(&self, uid: &PodUid) -> Result<Xray, BackendError> {
         self.look_at(uid).await
+    }
+
+    async fn balance(&self, range: Block, pools: &[Pool]) -> Result<(), BackendError> {
+        let refused = |refusal: podlab_linux::Refusal| BackendError::Refused {
+            what: "packet rules".to_owned(),
+            why: refusal.to_string(),
+        };
+        let (inner, pools) = (self.inner.clone(), pools.to_vec());
+        // One at a time, and the kernel may take a while to replace many.
+        on_disk(move || {
+            let mut balancer = inner.balancer.lock().unwrap_or_else(PoisonError::into_inner);
+            let kept = match balancer.take() {
+                Some(balancer) => balancer,
+                None => Balancer::open().map_err(refused)?,
+            };
+            balancer.insert(kept).apply(range, &pools).map_err(refused)
+        })
+        .await
     }
 
     async fn memory(&self) -> Result<u64, BackendError> {

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use podlab_linux::network::{Block, Pool};
 use podlab_linux::xray::Xray;
 use tokio::sync::mpsc;
 
@@ -361,6 +362,11 @@ impl<C: Clock + Clone> Backend for Simulated<C> {
 
     async fn xray(&self, _: &PodUid) -> Result<Xray, BackendError> {
         Err(no_kernel("looking at processes that do not exist"))
+    }
+
+    /// Simulated Pods have no network to share.
+    async fn balance(&self, _: Block, _: &[Pool]) -> Result<(), BackendError> {
+        Ok(())
     }
 
     async fn memory(&self) -> Result<u64, BackendError> {
