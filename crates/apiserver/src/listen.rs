@@ -15,6 +15,7 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+use tokio_util::sync::CancellationToken;
 
 use crate::auth::Identity;
 use crate::http::Peer;
@@ -89,11 +90,18 @@ impl Door for Unix {
 /// Serves TLS; tells the address it got.
 pub(crate) async fn tls(server: &Server, address: std::net::SocketAddr) -> Result<std::net::SocketAddr, StartError> {
     let failed = |source| StartError::Listen { address: address.to_string(), source };
-    let acceptor = TlsAcceptor::from(Arc::new(server.inner.pki.tls()?));
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
-    server.inner.tasks.spawn(accept_all(server.clone(), Tls { listener, acceptor }));
+    accept_tls(server, listener, server.inner.stopping.clone())?;
     Ok(bound)
+}
+
+/// Serves TLS on a socket that listens already, until `ended`; connections that were accepted go on.
+pub(crate) fn accept_tls(server: &Server, listener: TcpListener, ended: CancellationToken) -> Result<(), StartError> {
+    let acceptor = TlsAcceptor::from(Arc::new(server.inner.pki.tls()?));
+    let accepting = accept_all(server.clone(), Tls { listener, acceptor });
+    server.inner.tasks.spawn(ended.run_until_cancelled_owned(accepting));
+    Ok(())
 }
 
 /// Serves a Unix socket at `path`.

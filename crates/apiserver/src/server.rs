@@ -132,6 +132,14 @@ impl Server {
         Ok(address)
     }
 
+    /// Serves TLS on a socket that listens already (in a network of its own, say), until `ended`.
+    ///
+    /// # Errors
+    /// When the server's key cannot be used.
+    pub fn accept_tls(&self, listener: tokio::net::TcpListener, ended: CancellationToken) -> Result<(), StartError> {
+        listen::accept_tls(self, listener, ended)
+    }
+
     /// Serves plain HTTP on a Unix socket: whoever can open it is `identity`. A socket left behind is replaced.
     ///
     /// # Errors

@@ -18,6 +18,8 @@ const NETWORK: u32 = u32::from_be_bytes([10, 96, 0, 0]);
 const ADDRESSES: u32 = 1 << 20;
 /// Addresses at the beginning that are only given when asked for.
 const STATIC: u32 = 256;
+/// The addresses between the nodes, 10.99.0.0/24, lie in the network too: they are taken.
+const NODES: std::ops::Range<u32> = 0x3_0000..0x3_0100;
 const NODE_PORTS: std::ops::RangeInclusive<u16> = 30_000..=32_767;
 
 /// Keeps others from taking the same; dropped when the Service is stored.
@@ -89,7 +91,7 @@ fn cluster_ip(service: &mut Value, others: &[Value], errors: &mut Vec<FieldError
             let free = (0..ADDRESSES - STATIC)
                 .map(|step| STATIC + random.wrapping_add(step) % (ADDRESSES - STATIC))
                 // The last address of the network is its broadcast address.
-                .filter(|offset| *offset < ADDRESSES - 1)
+                .filter(|offset| *offset < ADDRESSES - 1 && !NODES.contains(offset))
                 .map(|offset| Ipv4Addr::from(NETWORK + offset).to_string())
                 .find(|address| !taken.contains(address.as_str()));
             match free {
@@ -101,12 +103,10 @@ fn cluster_ip(service: &mut Value, others: &[Value], errors: &mut Vec<FieldError
             }
         }
         address => {
-            let inside = address
-                .parse::<Ipv4Addr>()
-                .is_ok_and(|ip| (1..ADDRESSES).contains(&u32::from(ip).wrapping_sub(NETWORK)));
-            let problem = if !inside {
+            let offset = address.parse::<Ipv4Addr>().map(|ip| u32::from(ip).wrapping_sub(NETWORK)).unwrap_or(u32::MAX);
+            let problem = if !(1..ADDRESSES).contains(&offset) {
                 "the provided IP is not in the valid range. The range of valid IPs is 10.96.0.0/12"
-            } else if taken.contains(address) {
+            } else if taken.contains(address) || NODES.contains(&offset) {
                 "provided IP is already allocated"
             } else {
                 return;
@@ -174,10 +174,10 @@ mod tests {
         let mut headless = service(json!({"clusterIP": "None"}));
         cluster_ip(&mut headless, &others, &mut errors);
         assert!(errors.is_empty());
-        for wrong in ["10.96.0.1", "192.168.0.1"] {
+        for wrong in ["10.96.0.1", "192.168.0.1", "10.99.0.254"] {
             cluster_ip(&mut service(json!({"clusterIP": wrong})), &others, &mut errors);
         }
-        assert_eq!(errors.len(), 2);
+        assert_eq!(errors.len(), 3);
         let taken = "spec.clusterIPs: Invalid value: [\"10.96.0.1\"]: failed to allocate IP 10.96.0.1: provided IP is already allocated";
         assert_eq!(errors[0].to_string(), taken);
     }
@@ -198,6 +198,6 @@ mod tests {
         assert_eq!(update["spec"]["clusterIP"], "10.97.0.1");
         let mut taken = service(json!({"ports": [{"nodePort": 30_080}, {"nodePort": 80}]}));
         node_ports(&mut taken, &others, &mut errors);
-        assert_eq!(errors.len(), 2);
+        assert_eq!(errors.len(), 3);
     }
 }

@@ -1,6 +1,6 @@
 //! Adding, stopping and listing nodes while the cluster runs: a socket in the state directory.
 
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 
@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::RunningNode;
 use super::nodes::Nodes;
 use crate::error::{During, Refusal};
+use crate::network;
 use crate::node::NodeConfig;
 use crate::paths::State;
 use crate::wire::{Connection, Message, WireError};
@@ -24,6 +25,10 @@ pub enum FabricRequest {
     StopNode { name: String },
     /// The nodes that run.
     Nodes,
+    /// A socket that listens on a port of [`FABRIC_ADDRESS`](network::FABRIC_ADDRESS): all nodes and Pods reach it.
+    Listen { port: u16 },
+    /// A socket from which nodes and Pods can be reached, not connected yet.
+    Socket,
 }
 
 /// Said by a fabric.
@@ -32,11 +37,19 @@ pub enum FabricReply {
     Done,
     NotRunning,
     Nodes(Vec<RunningNode>),
-    Failed { message: String },
+    /// With a TCP socket. It belongs to the network between the nodes, whoever holds it, and ends with it.
+    Socket,
+    Failed {
+        message: String,
+    },
 }
 
 impl Message for FabricRequest {}
-impl Message for FabricReply {}
+impl Message for FabricReply {
+    fn descriptors(&self) -> usize {
+        usize::from(matches!(self, Self::Socket))
+    }
+}
 
 /// Why a fabric did not answer.
 #[derive(Debug, thiserror::Error)]
@@ -47,17 +60,34 @@ pub enum ControlError {
     /// It went away in the middle.
     #[error("the cluster's fabric did not answer: {0}")]
     Wire(#[from] WireError),
+    /// It could not do it.
+    #[error("{message}")]
+    Failed { message: String },
 }
 
 /// Asks the fabric of a state directory for something, and waits for the answer.
 pub fn ask(directory: &Path, request: &FabricRequest) -> Result<FabricReply, ControlError> {
+    Ok(connect(directory)?.ask(request, &[])?.0)
+}
+
+/// Asks for a socket in the network between the nodes. The connection that comes with it ends when the fabric does.
+pub fn ask_for_socket(directory: &Path, request: &FabricRequest) -> Result<(OwnedFd, Connection), ControlError> {
+    let mut connection = connect(directory)?;
+    match connection.ask(request, &[])? {
+        (FabricReply::Socket, descriptors) => {
+            let socket = descriptors.into_iter().next().ok_or(WireError::Descriptors)?;
+            Ok((socket, connection))
+        }
+        (FabricReply::Failed { message }, _) => Err(ControlError::Failed { message }),
+        _ => Err(WireError::Descriptors.into()),
+    }
+}
+
+fn connect(directory: &Path) -> Result<Connection, ControlError> {
     let not_running = |_| ControlError::NotRunning { directory: directory.display().to_string() };
     let run = std::fs::File::open(State(directory).run()).map_err(not_running)?;
     let socket = UnixStream::connect(socket_in(&run)).map_err(not_running)?;
-    let mut connection = Connection::from(socket);
-    connection.send(request, &[])?;
-    let (reply, _) = connection.receive()?.ok_or(WireError::Closed)?;
-    Ok(reply)
+    Ok(Connection::from(socket))
 }
 
 /// Makes the socket. Who may open the state directory (its owner) may ask.
@@ -81,16 +111,26 @@ fn socket_in(directory: &std::fs::File) -> String {
 /// Serves what a client asks. False: it is gone.
 pub(super) fn serve(client: &mut Connection, nodes: &mut Nodes<'_>) -> bool {
     loop {
-        let reply = match client.receive::<FabricRequest>() {
-            Ok(Some((FabricRequest::StartNode(node), _))) => done(nodes.start(&node).map(|()| true)),
-            Ok(Some((FabricRequest::StopNode { name }, _))) => done(nodes.stop(&name)),
-            Ok(Some((FabricRequest::Nodes, _))) => FabricReply::Nodes(nodes.list()),
+        let (reply, socket) = match client.receive::<FabricRequest>() {
+            Ok(Some((FabricRequest::StartNode(node), _))) => (done(nodes.start(&node).map(|()| true)), None),
+            Ok(Some((FabricRequest::StopNode { name }, _))) => (done(nodes.stop(&name)), None),
+            Ok(Some((FabricRequest::Nodes, _))) => (FabricReply::Nodes(nodes.list()), None),
+            Ok(Some((FabricRequest::Listen { port }, _))) => socket(network::listen_for_nodes(port)),
+            Ok(Some((FabricRequest::Socket, _))) => socket(network::socket_to_nodes()),
             Ok(None) => return true,
             Err(_) => return false,
         };
-        if client.send(&reply, &[]).is_err() {
+        let descriptors: Vec<_> = socket.iter().map(AsFd::as_fd).collect();
+        if client.send(&reply, &descriptors).is_err() {
             return false;
         }
+    }
+}
+
+fn socket(result: Result<OwnedFd, Refusal>) -> (FabricReply, Option<OwnedFd>) {
+    match result {
+        Ok(socket) => (FabricReply::Socket, Some(socket)),
+        Err(refusal) => (FabricReply::Failed { message: refusal.to_string() }, None),
     }
 }
 

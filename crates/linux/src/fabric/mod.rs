@@ -29,7 +29,7 @@ use crate::processes::{ProcessRecord, timespec};
 use crate::supervisor::record;
 use crate::wire::Connection;
 use crate::{network, syscalls};
-pub use control::{ControlError, FabricReply, FabricRequest, ask};
+pub use control::{ControlError, FabricReply, FabricRequest, ask, ask_for_socket};
 use nodes::Nodes;
 pub use user_namespace::{UserNamespace, ranges_of};
 

@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use super::nftables::{Hook, Line, Rule, Transaction};
-use super::{Block, Protocol};
+use super::{Block, NODE_BLOCK, Protocol};
 use crate::error::{During, Refusal};
 
 /// The name of the table.
@@ -117,10 +117,14 @@ fn lay(transaction: &mut Transaction, range: Block, pools: &[Pool], kept: &BTree
     for chain in ["prerouting", "output"] {
         transaction.rule(chain, &Rule::default().jump("entrances"));
     }
-    transaction.rule("output", &Rule::default().to_block(range).translate(*CLOSED.ip(), CLOSED.port()));
-    transaction.rule("postrouting", &Rule::default().is_marked(MASQUERADE).masquerade());
-    transaction.rule("filter-forward", &Rule::default().to_block(range).reset());
-    transaction.rule("filter-forward", &Rule::default().to_block(range).reject());
+    // The nodes' own addresses may lie in the range; nobody may give one of them away.
+    for chain in ["output", "filter-forward"] {
+        transaction.rule(chain, &Rule::default().within(NODE_BLOCK).accept());
+    }
+    transaction.rule("output", &Rule::default().within(range).translate(*CLOSED.ip(), CLOSED.port()));
+    transaction.rule("postrouting", &Rule::default().with_mark(MASQUERADE).masquerade());
+    transaction.rule("filter-forward", &Rule::default().within(range).reset());
+    transaction.rule("filter-forward", &Rule::default().within(range).reject());
     for pool in pools.iter().filter(|pool| !pool.members.is_empty()) {
         lay_pool(transaction, pool, kept, &mut told);
     }
@@ -169,7 +173,7 @@ fn lay_pool(transaction: &mut Transaction, pool: &Pool, kept: &BTreeMap<String, 
         transaction.rule(&chain, &rule.goto(name));
     }
     for entrance in &pool.entrances {
-        let rule = || Rule::default().to(entrance.address).to_port(pool.protocol, entrance.port);
+        let rule = || Rule::default().to(entrance.address).at_port(pool.protocol, entrance.port);
         if entrance.masquerade {
             transaction.rule("entrances", &rule().mark(MASQUERADE));
         }

@@ -15,14 +15,15 @@ mod balancer;
 mod netlink;
 mod nftables;
 
-use std::net::Ipv4Addr;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 pub use balancer::{Balancer, Entrance, NAME_LIMIT, Pool};
 pub use netlink::{Link, Netlink};
 pub use nftables::Protocol;
 use rustix::io::Errno;
 use rustix::mount::MountAttrFlags;
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{During, Refusal};
@@ -51,6 +52,9 @@ pub fn pod_block(index: u8) -> Block {
     Block { address: Ipv4Addr::new(10, 244, index.saturating_sub(1), 0), prefix: 24 }
 }
 
+/// The addresses of nodes.
+pub const NODE_BLOCK: Block = Block { address: Ipv4Addr::new(10, 99, 0, 0), prefix: PREFIX };
+
 /// The fabric's own address between the nodes.
 pub const FABRIC_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 254);
 
@@ -61,6 +65,9 @@ pub const FABRIC_BRIDGE: &str = "podlab0";
 pub const POD_BRIDGE: &str = "cni0";
 
 const PREFIX: u8 = 24;
+
+/// Connections that wait to be accepted.
+const BACKLOG: i32 = 1024;
 
 /// Makes the network between the nodes, in this process's network namespace.
 pub fn set_up_fabric() -> Result<(), Refusal> {
@@ -85,6 +92,23 @@ pub fn connect_node(index: u8, node_namespace: BorrowedFd<'_>) -> Result<(), Ref
 /// Routes to a node's Pods, from the fabric or from another node. The node's end of the cable must be up.
 pub fn route_to_pods_of(index: u8) -> Result<(), Refusal> {
     Netlink::open()?.route(pod_block(index), node_address(index))
+}
+
+/// A socket that all nodes and Pods reach at a port of [`FABRIC_ADDRESS`]. To be called in the fabric.
+pub fn listen_for_nodes(port: u16) -> Result<OwnedFd, Refusal> {
+    let address = SocketAddrV4::new(FABRIC_ADDRESS, port);
+    let socket = socket_to_nodes()?;
+    // Connections of the last one that listened may linger.
+    rustix::net::sockopt::set_socket_reuseaddr(&socket, true).during("share", address)?;
+    rustix::net::bind(&socket, &address).during("bind", address)?;
+    rustix::net::listen(&socket, BACKLOG).during("listen on", address)?;
+    Ok(socket)
+}
+
+/// A TCP socket in this process's network namespace, for use in an event loop. Whoever it is given to speaks from here.
+pub fn socket_to_nodes() -> Result<OwnedFd, Refusal> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None).during("make", "socket")
 }
 
 /// Makes a node's own network, in this process's network namespace, once its end of the cable is there.
@@ -150,7 +174,7 @@ pub fn next_address(block: Block, last: Option<Ipv4Addr>, taken: impl Fn(Ipv4Add
 }
 
 /// A descriptor of this process's network namespace.
-pub fn open_own_namespace() -> Result<std::os::fd::OwnedFd, Refusal> {
+pub fn open_own_namespace() -> Result<OwnedFd, Refusal> {
     use rustix::fs::{Mode, OFlags};
     let path = "/proc/self/ns/net";
     rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).during("open", path)

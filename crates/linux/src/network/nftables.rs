@@ -35,7 +35,8 @@ const NESTED: u16 = 0x8000;
 const VALUE: u32 = 1;
 const PORT: u32 = 2;
 const VERDICT: u32 = 0;
-/// "Go to that chain and come back", and not.
+/// Verdicts: let it pass; go to that chain and come back; and do not come back.
+const ACCEPT: u32 = 1;
 const JUMP: i32 = -3;
 const GOTO: i32 = -4;
 
@@ -175,7 +176,7 @@ impl Rule {
         self.header(DESTINATION_ADDRESS).equals(&address.octets())
     }
 
-    pub(super) fn to_block(self, block: super::Block) -> Self {
+    pub(super) fn within(self, block: super::Block) -> Self {
         let mask = u32::MAX.checked_shl(32 - u32::from(block.prefix)).unwrap_or(0);
         let network = u32::from(block.address) & mask;
         let masked = Attributes::default()
@@ -192,10 +193,10 @@ impl Rule {
     }
 
     /// TCP, UDP and SCTP have the destination's port at the same place.
-    pub(super) fn to_port(self, protocol: Protocol, port: u16) -> Self {
+    pub(super) fn at_port(self, protocol: Protocol, port: u16) -> Self {
         const TRANSPORT_HEADER: u32 = 2;
         let field = Attributes::default().number(1, VALUE).number(2, TRANSPORT_HEADER).number(3, 2).number(4, 2);
-        self.is_protocol(protocol).expression("payload", &field).equals(&port.to_be_bytes())
+        self.of_protocol(protocol).expression("payload", &field).equals(&port.to_be_bytes())
     }
 
     pub(super) fn source_is_in(self, set: &str) -> Self {
@@ -221,7 +222,7 @@ impl Rule {
         self.expression("immediate", &load).expression("meta", &Attributes::default().number(2, MARK).number(3, VALUE))
     }
 
-    pub(super) fn is_marked(self, mark: u32) -> Self {
+    pub(super) fn with_mark(self, mark: u32) -> Self {
         self.expression("meta", &Attributes::default().number(1, VALUE).number(2, MARK)).equals(&mark.to_ne_bytes())
     }
 
@@ -233,9 +234,17 @@ impl Rule {
         self.verdict(GOTO, chain)
     }
 
+    /// Lets the packet pass this hook.
+    pub(super) fn accept(self) -> Self {
+        self.decide(&Attributes::default().number(1, ACCEPT))
+    }
+
     fn verdict(self, code: i32, chain: &str) -> Self {
-        let verdict = Attributes::default().number(1, code.cast_unsigned()).text(2, chain);
-        let load = Attributes::default().number(1, VERDICT).nest(2, &Attributes::default().nest(2, &verdict));
+        self.decide(&Attributes::default().number(1, code.cast_unsigned()).text(2, chain))
+    }
+
+    fn decide(self, verdict: &Attributes) -> Self {
+        let load = Attributes::default().number(1, VERDICT).nest(2, &Attributes::default().nest(2, verdict));
         self.expression("immediate", &load)
     }
 
@@ -261,7 +270,7 @@ impl Rule {
     /// still locked, and is then taken for a passing trouble.
     pub(super) fn reset(self) -> Self {
         const TCP_RESET: u32 = 1;
-        self.is_protocol(Protocol::Tcp).expression("reject", &Attributes::default().number(1, TCP_RESET))
+        self.of_protocol(Protocol::Tcp).expression("reject", &Attributes::default().number(1, TCP_RESET))
     }
 
     /// Answers that the port is closed.
@@ -272,7 +281,7 @@ impl Rule {
         self.expression("reject", &how)
     }
 
-    fn is_protocol(self, protocol: Protocol) -> Self {
+    fn of_protocol(self, protocol: Protocol) -> Self {
         const LAYER_4_PROTOCOL: u32 = 16;
         let load = Attributes::default().number(1, VALUE).number(2, LAYER_4_PROTOCOL);
         self.expression("meta", &load).equals(&[protocol as u8])

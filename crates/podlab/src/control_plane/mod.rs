@@ -5,7 +5,9 @@
 //! output ([`Message`]); standard error is its log.
 
 mod book;
+mod inside;
 mod loops;
+mod node_ports;
 mod readiness;
 
 use std::io::{Read, Write};
@@ -129,11 +131,15 @@ async fn run(config: ControlPlaneConfig) -> anyhow::Result<()> {
     };
     say(&Message::Serving { server: url, api_port: address.port(), book });
 
+    let mut doors = tokio::task::JoinSet::new();
+    doors.spawn(inside::keep(server.clone(), client.clone(), directory.path().to_owned()));
+    doors.spawn(node_ports::keep(client.clone(), directory.path().into()));
     let ready = tokio::spawn(readiness::watch(client, started, |node| say(&Message::Ready { node })));
     // A lost sender means that the thread is gone, which it is only at end of file.
     let _ = unplugged.await;
     tracing::info!("the plug was pulled");
     ready.abort();
+    doors.shutdown().await;
     stop.cancel();
     loops.close();
     loops.wait().await;

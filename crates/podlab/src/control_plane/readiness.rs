@@ -44,7 +44,7 @@ pub(super) async fn watch(client: Client, since: Timestamp, ready: impl FnOnce(S
 /// Where kubelets renew their leases.
 const LEASES: &str = "kube-node-lease";
 
-fn is_ready(node: &Node) -> bool {
+pub(super) fn is_ready(node: &Node) -> bool {
     let conditions = node.status.as_ref().and_then(|status| status.conditions.as_ref());
     conditions.into_iter().flatten().any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }

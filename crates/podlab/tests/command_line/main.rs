@@ -14,6 +14,7 @@ mod library;
 mod life;
 mod plug;
 mod rootless;
+mod services;
 mod side_by_side;
 mod trouble;
 mod usage;

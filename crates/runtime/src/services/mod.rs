@@ -97,13 +97,11 @@ fn members(slices: &[&EndpointSlice], port: &ServicePort, only_on: Option<&str>)
     let choose = |chosen: fn(&Endpoint) -> bool| -> Vec<SocketAddrV4> {
         let mut members = Vec::new();
         for slice in slices {
-            let same = |name: &Option<String>| {
-                name.as_deref().unwrap_or_default() == port.name.as_deref().unwrap_or_default()
-            };
+            let same =
+                |name: &Option<String>| name.as_deref().unwrap_or_default() == port.name.as_deref().unwrap_or_default();
             let found = slice.ports.iter().flatten().find(|found| same(&found.name));
             let Some(number) = found.and_then(|found| u16::try_from(found.port?).ok()) else { continue };
-            let here =
-                |endpoint: &&Endpoint| only_on.is_none_or(|node| endpoint.node_name.as_deref() == Some(node));
+            let here = |endpoint: &&Endpoint| only_on.is_none_or(|node| endpoint.node_name.as_deref() == Some(node));
             let endpoints = slice.endpoints.iter().filter(here).filter(|endpoint| chosen(endpoint));
             let addresses = endpoints.filter_map(|endpoint| endpoint.addresses.first()?.parse::<Ipv4Addr>().ok());
             members.extend(addresses.map(|address| SocketAddrV4::new(address, number)));

@@ -81,7 +81,7 @@ fn who_is_asked() {
         ),
         (
             "a port of the node",
-            cluster(json!({"type": "NodePort", "ports": node_port.clone()})),
+            cluster(json!({"type": "NodePort", "ports": node_port})),
             "rr",
             vec![format!("default/web/tcp: 10.96.7.7:80, 10.99.0.1:30080* -> {a}, {b}")],
         ),
@@ -111,11 +111,14 @@ fn ports_are_told_apart_by_their_names() {
     let ports = json!([{"name": "dns", "port": 1053, "protocol": "UDP"}, {"name": "dns-tcp", "port": 53}]);
     let pools = pools(&here(), &[service(spec)], &[slice(ports, "r")]);
     let shown: Vec<_> = pools.iter().map(show).collect();
-    assert_eq!(shown, [
-        "default/web/udp/dns: 10.96.0.10:53 -> 10.244.0.2:1053",
-        "default/web/tcp/dns-tcp: 10.96.0.10:53 -> 10.244.0.2:53",
-        "default/web/tcp/metrics: 10.96.0.10:9153 -> ",
-    ]);
+    assert_eq!(
+        shown,
+        [
+            "default/web/udp/dns: 10.96.0.10:53 -> 10.244.0.2:1053",
+            "default/web/tcp/dns-tcp: 10.96.0.10:53 -> 10.244.0.2:53",
+            "default/web/tcp/metrics: 10.96.0.10:9153 -> ",
+        ]
+    );
     assert_eq!(pools[0].protocol, Protocol::Udp);
 }
 
