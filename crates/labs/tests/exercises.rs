@@ -178,6 +178,16 @@ fn resources() {
     exercises_of("resources");
 }
 
+#[test]
+fn namespaces() {
+    exercises_of("namespaces");
+}
+
+#[test]
+fn what_is_a_pod() {
+    exercises_of("what-is-a-pod");
+}
+
 /// A lab without its test would have exercises whose solutions nobody tried.
 #[test]
 fn the_exercises_of_every_lab_have_a_test() {

@@ -156,6 +156,16 @@ fn resources() {
     lab("resources");
 }
 
+#[test]
+fn namespaces() {
+    lab("namespaces");
+}
+
+#[test]
+fn what_is_a_pod() {
+    lab("what-is-a-pod");
+}
+
 /// A lab without its test would be one that nobody ran.
 #[test]
 fn every_lab_has_a_test() {
