@@ -38,7 +38,7 @@ pub(super) fn pod(admission: &Admission<'_>, pod: &mut Value) -> Result<(), ApiE
         }
         pod["metadata"]["annotations"][ANNOTATION] = text.into();
     }
-    check_pod(admission, pod, None)
+    check_pod(admission, pod)
 }
 
 /// Gives a container what it does not say; tells what that was.
@@ -63,12 +63,9 @@ fn fill(container: &mut Value, item: &Value, word: &str) -> Vec<String> {
     told
 }
 
-/// Checks the containers of a Pod, and the Pod as a whole, against all bounds.
-pub(super) fn check_pod(admission: &Admission<'_>, pod: &Value, old: Option<&Value>) -> Result<(), ApiError> {
-    // Resources of a Pod do not change, so what is there already has been checked.
-    if old.is_some_and(|old| old["spec"]["containers"] == pod["spec"]["containers"]) {
-        return Ok(());
-    }
+/// Checks the containers of a Pod, and the Pod as a whole, against all bounds. A Pod that is there is not looked at again,
+/// as upstream: its resources do not change.
+fn check_pod(admission: &Admission<'_>, pod: &Value) -> Result<(), ApiError> {
     let mut findings = Vec::new();
     for item in items(admission, "Container") {
         for list in ["containers", "initContainers"] {

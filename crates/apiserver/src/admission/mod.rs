@@ -83,29 +83,17 @@ pub(crate) async fn create(admission: &mut Admission<'_>, object: &mut Value) ->
     Ok(())
 }
 
-/// Looks at a changed object.
-///
-/// # Errors
-/// What the plugin that refuses says.
-pub(crate) fn update(
-    admission: &mut Admission<'_>,
-    object: &mut Value,
-    old: &Value,
-    subresource: Option<&str>,
-) -> Result<(), ApiError> {
+/// Fills in what a changed object has of the cluster already.
+pub(crate) fn update(admission: &Admission<'_>, object: &mut Value, old: &Value, subresource: Option<&str>) {
     if admission.is("", "services") {
         services::keep(object, old);
     }
-    if admission.is("", "pods") && subresource != Some("status") {
-        if subresource.is_none() {
-            // A Pod that is replaced by its manifest keeps what it got here. The service account's volume is not among
-            // that: upstream, too, such a Pod is refused for it.
-            tolerations::add(object);
-            priority::keep(object, old);
-        }
-        limits::check_pod(admission, object, Some(old))?;
+    if admission.is("", "pods") && subresource.is_none() {
+        // A Pod that is replaced by its manifest keeps what it got here. The service account's volume is not among that:
+        // upstream, too, such a Pod is refused for it.
+        tolerations::add(object);
+        priority::keep(object, old);
     }
-    Ok(())
 }
 
 /// Gives a valid new object what the cluster has to give: addresses and ports.

@@ -243,14 +243,14 @@ impl Update {
                 (resource.prepare)(&mut new, Some(&old), self.subresource);
                 manager::record(call, target, self.subresource, Some(&old), &mut new);
             }
-            let mut admission = Admission {
+            let admission = Admission {
                 server: &call.server,
                 identity: &call.identity,
                 resource,
                 namespace: target.namespace(),
                 warnings: Vec::new(),
             };
-            admission::update(&mut admission, &mut new, &old, self.subresource)?;
+            admission::update(&admission, &mut new, &old, self.subresource);
             let errors = (resource.validate)(&new, Some(&old), self.subresource);
             if !errors.is_empty() {
                 return Err(invalid(resource, target.name(), errors));
