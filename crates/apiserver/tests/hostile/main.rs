@@ -94,7 +94,11 @@ const ROWS: &[(&str, &[&str], &str)] = &[
         &["origins::foreign_hosts_and_origins_are_refused", "origins::no_page_may_read_an_answer"],
         "",
     ),
-    ("CVE-2019-11250: tokens in logs", &["logs::nothing_secret_is_logged"], ""),
+    (
+        "CVE-2019-11250: tokens in logs",
+        &["logs::nothing_secret_is_logged", "secrets::nothing_secret_is_in_any_log"],
+        "",
+    ),
 ];
 
 #[test]
@@ -106,6 +110,7 @@ fn every_row_names_tests_that_exist() {
         ("origins", include_str!("origins.rs")),
         ("patches", include_str!("patches.rs")),
         ("paths", include_str!("paths.rs")),
+        ("secrets", include_str!("../../../podlab/tests/command_line/secrets.rs")),
         ("session", include_str!("../../src/streaming/spdy/session.rs")),
         ("streams", include_str!("streams.rs")),
         ("upgrades", include_str!("upgrades.rs")),

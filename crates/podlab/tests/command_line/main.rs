@@ -14,6 +14,7 @@ mod library;
 mod life;
 mod plug;
 mod rootless;
+mod secrets;
 mod services;
 mod side_by_side;
 mod trouble;
