@@ -37,11 +37,11 @@ pub use user::User;
 ///
 /// # Panics
 ///
-/// Under `CI=true`, where everything must be able to run.
+/// Where everything must be able to run: [`must_run`].
 pub fn could_not_run(why: impl Display) {
     let thread = std::thread::current();
     let line = format!("could not run: {}: {why}\n", thread.name().unwrap_or("a test"));
-    assert!(!under_ci(), "{line}(CI=true: every test must be able to run)");
+    assert!(!must_run(), "{line}(CI=true, as root: every test must be able to run)");
     // A test's own failure to say something is not worth failing over.
     let _ = std::io::stderr().write_all(line.as_bytes());
     if let Some(file) = std::env::var_os("PODLAB_COULD_NOT_RUN")
@@ -51,7 +51,7 @@ pub fn could_not_run(why: impl Display) {
     }
 }
 
-/// Whether this is a machine that must be able to run every test.
-pub fn under_ci() -> bool {
-    std::env::var_os("CI").is_some_and(|value| value == "true")
+/// Whether this is a machine, and a user, that must be able to run every test: root under `CI=true`.
+pub fn must_run() -> bool {
+    std::env::var_os("CI").is_some_and(|value| value == "true") && rustix::process::geteuid().is_root()
 }

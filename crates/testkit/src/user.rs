@@ -1,4 +1,5 @@
-//! Who runs a cluster: the caller, or somebody with fewer rights that root can become.
+//! Who runs a cluster: the caller, or somebody with fewer rights that root can become. An ordinary caller plays the part
+//! that it has.
 
 use std::ffi::OsStr;
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -33,9 +34,14 @@ exec setpriv --reuid="$id" --regid="$id" --clear-groups "$@"
 impl User {
     /// Whether the tests can become this user here; if not, that has been said ([`crate::could_not_run`]).
     pub fn is_possible(self) -> bool {
-        if !rustix::process::geteuid().is_root() {
-            crate::could_not_run("only root can become another user");
-            return false;
+        let caller = rustix::process::geteuid();
+        if !caller.is_root() {
+            let has_ranges = podlab_linux::fabric::ranges_of(caller.as_raw()).is_ok();
+            let is_this_one = has_ranges == (self == User::WithRanges);
+            if !is_this_one {
+                crate::could_not_run("only root can become another user");
+            }
+            return is_this_one;
         }
         let missing = ["newuidmap", "newgidmap", "unshare", "setpriv"].into_iter().find(|name| !on_path(name));
         match missing.filter(|_| self == User::WithRanges) {
@@ -56,7 +62,9 @@ impl User {
     }
 
     fn id(self) -> u32 {
+        let caller = rustix::process::geteuid();
         match self {
+            _ if !caller.is_root() => caller.as_raw(),
             User::Nobody => 65_534,
             User::WithRanges => ID,
         }
@@ -65,6 +73,7 @@ impl User {
     /// A command of `program` that runs as this user. `place` is where [`User::settle_in`] was called.
     pub(crate) fn command(self, place: &Path, program: impl AsRef<OsStr>) -> Command {
         match self {
+            _ if !rustix::process::geteuid().is_root() => Command::new(program),
             User::Nobody => {
                 let mut command = Command::new(program);
                 command.uid(self.id()).gid(self.id());
@@ -82,7 +91,9 @@ impl User {
     /// Gives the user a place: the directories in it, the built program (the build's own folder may be closed to
     /// others), the labs, and the files that say who it is.
     pub(crate) fn settle_in(self, place: &Path) -> std::io::Result<()> {
-        let own = |path: &Path| chown(path, Some(self.id()), Some(self.id()));
+        let root = rustix::process::geteuid().is_root();
+        // An ordinary caller owns what it makes.
+        let own = |path: &Path| if root { chown(path, Some(self.id()), Some(self.id())) } else { Ok(()) };
         let ours = program_in(place);
         std::fs::copy(program::podlab(), &ours)?;
         std::fs::set_permissions(&ours, std::fs::Permissions::from_mode(0o755))?;
@@ -93,7 +104,7 @@ impl User {
         for path in [place, &ours, &place.join("home"), &place.join("tmp")] {
             own(path)?;
         }
-        if self == User::WithRanges {
+        if self == User::WithRanges && root {
             let etc = place.join("etc");
             std::fs::create_dir(&etc)?;
             let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();

@@ -114,8 +114,7 @@ pub(crate) fn authenticate(server: &Server, token: &str) -> Option<Identity> {
 pub(crate) fn current(server: &Server, claims: &Claims, audiences: &[&str]) -> Option<Identity> {
     // Tokens are for real processes: the wall clock counts, whatever the cluster's clock says.
     let now = Timestamp::now().as_second();
-    // `nbf` is when we signed it. One from the future was signed before the clock was set back, and is as good.
-    let in_time = now < claims.exp;
+    let in_time = in_time(claims, now);
     let for_us = claims.aud.iter().any(|audience| audiences.contains(&audience.as_str()));
     if claims.iss != ISSUER || !in_time || !for_us {
         return None;
@@ -147,6 +146,12 @@ pub(crate) fn current(server: &Server, claims: &Claims, audiences: &[&str]) -> O
     Some(identity)
 }
 
+/// Whether the claims hold at `now`. Only their end counts: `nbf` is when we signed them, and those from the future were
+/// signed before the clock was set back.
+fn in_time(claims: &Claims, now: i64) -> bool {
+    now < claims.exp
+}
+
 /// New claims, good from now on for `seconds`.
 pub(crate) fn claims(audiences: Vec<String>, seconds: i64, kubernetes: Kubernetes) -> Claims {
     let now = Timestamp::now();
@@ -172,6 +177,15 @@ mod tests {
         let serviceaccount = Reference { name: "default".into(), uid: "u".into() };
         let kubernetes = Kubernetes { namespace: "a".into(), node: None, pod: None, serviceaccount };
         claims(vec![ISSUER.into()], 600, kubernetes)
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_keeps_nobody_out() {
+        let claims = some_claims();
+        for (now, holds) in [(claims.iat, true), (claims.iat - 3600, true), (claims.exp - 1, true), (claims.exp, false)]
+        {
+            assert_eq!(in_time(&claims, now), holds, "{now}");
+        }
     }
 
     #[test]

@@ -87,7 +87,7 @@ fn pods_do_not_notice_the_deaths_of_those_who_only_look_after_them() {
         round += 1;
         let (name, code) = (format!("ends-{round}"), i32::try_from(killer.random.below(200)).unwrap());
         killer.kill(&rig, 1, &PARTS);
-        rig.create::<Pod>(&pod(&name, "Never", &format!("mkfifo /data/go; {script} {code}")));
+        rig.create::<Pod>(&pod(&name, "Never", &format!("mkfifo /data/go 2>/dev/null; {script} {code}")));
         let count = killer.random.below(3);
         killer.kill(&rig, count, &PARTS);
         let running = rig.until_ready(&name);
