@@ -55,7 +55,7 @@ const fn set_up(
 }
 
 pub(crate) const SET_UP: &[SetUp] = &[
-    set_up("kubectl cp does not wait for the last words of tar", &["448"], r"tar: (?:removing.*\n)?", ""),
+    set_up("kubectl cp does not wait for the last words of tar", &["448"], r"tar: |[Rr]emoving leading .*\n", ""),
     set_up(
         "how often the end was told",
         &["200"],

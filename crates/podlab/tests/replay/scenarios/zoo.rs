@@ -82,8 +82,10 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         "crash",
         &[
             Do("kubectl apply -f crash.yaml"),
+            Do("event crash BackOff 2"),
+            Same(&["231-yaml-crash", "233-logs-crash", "234-logs-crash-previous"]),
             Do("event crash BackOff 3"),
-            Same(&["230-describe-crash", "231-yaml-crash", "233-logs-crash", "234-logs-crash-previous"]),
+            Same(&["230-describe-crash"]),
         ],
     ),
     Scenario { name: "crash-watch", stage: "crash", steps: &[Same(&["202-watch-crash", "252-describe-crash-late"])] },
@@ -102,8 +104,10 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         "init-fail",
         &[
             Do("kubectl apply -f init-fail.yaml"),
+            Do("event init-fail BackOff 2"),
+            Same(&["231-yaml-init-fail", "247-logs-init-fail"]),
             Do("event init-fail BackOff 3"),
-            Same(&["230-describe-init-fail", "231-yaml-init-fail", "247-logs-init-fail"]),
+            Same(&["230-describe-init-fail"]),
         ],
     ),
     Scenario { name: "init-fail-watch", stage: "crash", steps: &[Same(&["204-watch-init-fail"])] },
