@@ -188,6 +188,11 @@ fn what_is_a_pod() {
     exercises_of("what-is-a-pod");
 }
 
+#[test]
+fn thinking_with_pods() {
+    exercises_of("thinking-with-pods");
+}
+
 /// A lab without its test would have exercises whose solutions nobody tried.
 #[test]
 fn the_exercises_of_every_lab_have_a_test() {

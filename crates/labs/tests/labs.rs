@@ -166,6 +166,11 @@ fn what_is_a_pod() {
     lab("what-is-a-pod");
 }
 
+#[test]
+fn thinking_with_pods() {
+    lab("thinking-with-pods");
+}
+
 /// A lab without its test would be one that nobody ran.
 #[test]
 fn every_lab_has_a_test() {
