@@ -2,10 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-/// The folder that holds `labs/` and `book/`: the repository, or a teacher's pack laid out like it.
+/// The folder that holds `labs/` and `book/`: the repository, or a teacher's pack laid out like it; and the packs whose
+/// labs and hidden checks are added to it.
 #[derive(Clone, Debug)]
 pub struct Workbook {
     root: PathBuf,
+    packs: Vec<PathBuf>,
 }
 
 /// No folder with a `labs/order.yaml` was found.
@@ -22,7 +24,7 @@ pub struct NoWorkbook {
 impl Workbook {
     /// The workbook whose root is `root`; nothing is read yet.
     pub fn at(root: impl Into<PathBuf>) -> Workbook {
-        Workbook { root: root.into() }
+        Workbook { root: root.into(), packs: Vec::new() }
     }
 
     /// Looks in `start` and upwards, then where this program was built from.
@@ -38,6 +40,17 @@ impl Workbook {
             .find(|folder| folder.join("labs/order.yaml").is_file())
             .map(Workbook::at)
             .ok_or_else(|| NoWorkbook { searched: start.to_owned() })
+    }
+
+    /// The same with these packs: see [`mod@crate::pack`].
+    #[must_use]
+    pub fn with_packs(self, packs: Vec<PathBuf>) -> Workbook {
+        Workbook { packs, ..self }
+    }
+
+    /// The packs that are added to it.
+    pub fn packs(&self) -> &[PathBuf] {
+        &self.packs
     }
 
     /// The folder that holds both.

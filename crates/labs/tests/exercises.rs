@@ -11,6 +11,7 @@ use podlab_labs::commands::Outcome;
 use podlab_labs::format::{Exercise, Library};
 use podlab_labs::grade::{self, Grade};
 use podlab_labs::normalise::normalise;
+use podlab_labs::pack::trial::{self, Answer};
 use podlab_labs::{Cluster, Workbook};
 use podlab_testkit::Kubectl;
 
@@ -27,11 +28,6 @@ fn text(grade: &Grade) -> String {
     normalise(&event.replace_all(&String::from_utf8(out).unwrap(), ""))
 }
 
-async fn graded(exercise: &Exercise, file: &Path, cluster: &Cluster) -> Grade {
-    let answer = std::fs::read_to_string(file).unwrap();
-    grade::grade(exercise, Path::new(&exercise.answer), &answer, cluster, std::future::pending()).await
-}
-
 /// The answers that are graded at the same time: most of a grading is waiting.
 const AT_ONCE: usize = 6;
 
@@ -44,11 +40,11 @@ fn exercises_of(lab: &str) {
     let cluster = Cluster::new(running.kubeconfig()).with_dir(running.directory());
     let cluster = Cluster { kubectl: podlab_labs::Kubectl::Program(kubectl.program().to_owned()), ..cluster };
     let exercises = library.exercises().iter().filter(|exercise| exercise.lab == lab.name);
-    let answers = exercises.flat_map(|exercise| answers(exercise).map(move |answer| (exercise, answer)));
+    let answers = exercises.flat_map(|exercise| trial::answers(exercise).map(move |answer| (exercise, answer)));
     let grades = answers.map(|(exercise, answer)| {
         let cluster = &cluster;
         async move {
-            let grade = graded(exercise, answer.file(exercise), cluster).await;
+            let grade = answer.grade(exercise, cluster, std::future::pending()).await.unwrap();
             (exercise, answer, grade)
         }
     });
@@ -57,61 +53,23 @@ fn exercises_of(lab: &str) {
     let grades: Vec<_> = runtime.block_on(grades);
     running.stop();
     // Everything that is wrong at once: a cluster takes longer than reading.
-    let wrong: Vec<String> =
-        grades.iter().filter_map(|(exercise, answer, grade)| judge(exercise, answer, grade)).collect();
+    let judge =
+        |(exercise, answer, grade): &(&Exercise, Answer<'_>, Grade)| answer.judge(exercise, grade, &text(grade));
+    let wrong: Vec<String> = grades.iter().filter_map(judge).map(|finding| finding.to_string()).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     for (exercise, answer, grade) in &grades {
-        if let Some(snapshot) = answer.snapshot(exercise) {
+        if let Some(snapshot) = snapshot(answer) {
             settings(exercise.folder.clone()).bind(|| assert_snapshot!(snapshot, text(grade)));
         }
     }
 }
 
-/// One of the files of an exercise.
-enum Answer {
-    Solution(usize),
-    Starter,
-    Wrong(usize),
-}
-
-fn answers(exercise: &Exercise) -> impl Iterator<Item = Answer> {
-    let solutions = (0..exercise.solutions.len()).map(Answer::Solution);
-    solutions.chain([Answer::Starter]).chain((0..exercise.wrong.len()).map(Answer::Wrong))
-}
-
-impl Answer {
-    fn file<'a>(&self, exercise: &'a Exercise) -> &'a Path {
-        match self {
-            Answer::Solution(position) => &exercise.solutions[*position],
-            Answer::Starter => &exercise.starter,
-            Answer::Wrong(position) => &exercise.wrong[*position].file,
-        }
-    }
-
-    fn snapshot<'a>(&self, exercise: &'a Exercise) -> Option<&'a str> {
-        match self {
-            Answer::Solution(_) => None,
-            Answer::Starter => Some("starter"),
-            Answer::Wrong(position) => Some(&exercise.wrong[*position].diagnosis),
-        }
-    }
-}
-
-/// What is wrong with a grade.
-fn judge(exercise: &Exercise, answer: &Answer, grade: &Grade) -> Option<String> {
-    let told = || format!("{}:\n{}", answer.file(exercise).display(), text(grade));
-    let (got, all) = grade.points();
+/// What the report about an answer is called; a solution needs none.
+fn snapshot<'a>(answer: &Answer<'a>) -> Option<&'a str> {
     match answer {
-        Answer::Solution(_) => {
-            (grade.outcome() != Outcome::Pass || got != all).then(|| format!("a solution does not pass: {}", told()))
-        }
-        Answer::Starter => (grade.outcome() != Outcome::Fail).then(|| format!("the starter does not fail: {}", told())),
-        Answer::Wrong(position) => {
-            let diagnoses: Vec<&str> = grade.diagnoses().collect();
-            let right = grade.outcome() == Outcome::Fail && diagnoses == [exercise.wrong[*position].diagnosis.as_str()];
-            (!right)
-                .then(|| format!("a wrong answer is not told {:?}: {}", exercise.wrong[*position].diagnosis, told()))
-        }
+        Answer::Solution(..) => None,
+        Answer::Starter(_) => Some("starter"),
+        Answer::Wrong(wrong) => Some(&wrong.diagnosis),
     }
 }
 
@@ -209,7 +167,8 @@ async fn without_a_cluster_nothing_can_be_checked() {
     let folder = tempfile::tempdir().unwrap();
     let cluster = Cluster::new(folder.path().join("kubeconfig"));
     for exercise in library.exercises() {
-        let grade = graded(exercise, &exercise.solutions[0], &cluster).await;
+        let answer = trial::answers(exercise).next().unwrap();
+        let grade = answer.grade(exercise, &cluster, std::future::pending()).await.unwrap();
         assert_eq!(grade.outcome(), Outcome::CouldNotCheck);
         assert_eq!(grade.points().0, 0);
         assert_eq!(grade.outcome().exit_code(), 2);

@@ -167,7 +167,7 @@ spec:
 /// The whole book, built once; its pages.
 fn pages() -> (tempfile::TempDir, Vec<(PathBuf, String)>) {
     let folder = tempfile::tempdir().unwrap();
-    book::build(&workbook(), folder.path()).unwrap();
+    book::build(&workbook(), book::Edition::Reader, folder.path()).unwrap();
     let html =
         |path: PathBuf| (path.extension()? == "html").then(|| (path.clone(), std::fs::read_to_string(&path).unwrap()));
     let pages = std::fs::read_dir(folder.path()).unwrap().filter_map(|entry| html(entry.unwrap().path())).collect();

@@ -59,7 +59,7 @@ pub(super) struct Sources {
 impl Sources {
     pub(super) fn load(workbook: &Workbook) -> Result<Sources, DirectiveError> {
         Ok(Sources {
-            library: Library::load(&workbook.labs())?,
+            library: Library::of(workbook)?,
             diagrams: workbook.book().join("src/diagrams"),
             claims: workbook.labs().join("claims.yaml"),
         })
@@ -154,11 +154,11 @@ fn shown(file: &Path) -> String {
 }
 
 fn exercise(exercise: &Exercise) -> Result<String, DirectiveError> {
-    let task = yaml::read(&exercise.folder.join("task.md"))?;
-    let starter = yaml::read(&exercise.starter)?;
+    let task = exercise.read(&exercise.folder.join("task.md"))?;
+    let starter = exercise.read(&exercise.starter)?;
     let mut given = String::new();
     for file in exercise.setup.iter().chain(&exercise.files) {
-        let text = yaml::read(file)?;
+        let text = exercise.read(file)?;
         given.push_str(&format!("`{}`:\n\n```yaml\n{}\n```\n\n", shown(file), text.trim_end()));
     }
     if exercise.setup.is_some() {

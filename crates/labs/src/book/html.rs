@@ -6,21 +6,7 @@ use regex::Regex;
 
 use crate::normalise::{RULES, TABLE};
 use crate::transcript::Transcript;
-
-/// Text as HTML shows it.
-pub(super) fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            other => out.push(other),
-        }
-    }
-    out
-}
+pub(super) use crate::words::markup as escape;
 
 /// What the normalising rules leave behind, after escaping.
 static PLACEHOLDER: LazyLock<Regex> = LazyLock::new(|| {

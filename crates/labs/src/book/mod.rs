@@ -8,8 +8,9 @@ mod directive;
 mod html;
 mod preprocessor;
 mod serve;
+mod teacher;
 
-pub use build::build;
+pub use build::{Edition, build};
 pub use directive::DirectiveError;
 pub use preprocessor::{Labs, supports};
 pub use serve::router;

@@ -6,17 +6,19 @@ use mdbook_preprocessor::errors::Result;
 use mdbook_preprocessor::{Preprocessor, PreprocessorContext};
 
 use super::directive::Sources;
+use super::{Edition, teacher};
 use crate::Workbook;
 
 /// Replaces the directives of every chapter.
 pub struct Labs {
     workbook: Workbook,
+    edition: Edition,
 }
 
 impl Labs {
     /// A preprocessor for the chapters of `workbook`.
-    pub fn new(workbook: &Workbook) -> Labs {
-        Labs { workbook: workbook.clone() }
+    pub fn new(workbook: &Workbook, edition: Edition) -> Labs {
+        Labs { workbook: workbook.clone(), edition }
     }
 }
 
@@ -47,6 +49,9 @@ impl Preprocessor for Labs {
                 }
             }
         });
+        if self.edition == Edition::Teacher && failed.is_ok() {
+            teacher::add_pages(&mut book.items, &sources)?;
+        }
         failed.map(|()| book)
     }
 }

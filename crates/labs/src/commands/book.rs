@@ -8,7 +8,7 @@ use anyhow::Context;
 use axum::Router;
 use mdbook_preprocessor::Preprocessor;
 
-use crate::book::{self, Labs};
+use crate::book::{self, Edition, Labs};
 use crate::{Cluster, Workbook};
 
 /// `podlab book build DIR`: renders the book into `destination`.
@@ -16,8 +16,8 @@ use crate::{Cluster, Workbook};
 /// # Errors
 ///
 /// When a chapter names a lab, step or exercise that does not exist, or a file cannot be written.
-pub fn book_build(workbook: &Workbook, destination: &Path) -> anyhow::Result<()> {
-    book::build(workbook, destination)
+pub fn book_build(workbook: &Workbook, edition: Edition, destination: &Path) -> anyhow::Result<()> {
+    book::build(workbook, edition, destination)
 }
 
 /// The book as a service: the built pages in `built`, and the Run buttons when there is a `cluster`.
@@ -43,7 +43,7 @@ pub async fn book_serve(
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
     let (source, destination) = (workbook.clone(), built.to_owned());
-    tokio::task::spawn_blocking(move || book::build(&source, &destination)).await??;
+    tokio::task::spawn_blocking(move || book::build(&source, Edition::Reader, &destination)).await??;
     let port = listener.local_addr()?.port();
     let router = book_router(workbook, built, cluster, port, token);
     axum::serve(listener, router).with_graceful_shutdown(stop).await?;
@@ -66,7 +66,7 @@ pub fn book_preprocess(
         [supports, renderer] if supports == "supports" => Ok(u8::from(!book::supports(renderer))),
         [] => {
             let (context, book) = mdbook_preprocessor::parse_input(input)?;
-            let book = Labs::new(workbook).run(&context, book)?;
+            let book = Labs::new(workbook, Edition::Reader).run(&context, book)?;
             serde_json::to_writer(&mut *out, &book).context("the book cannot be written")?;
             Ok(0)
         }

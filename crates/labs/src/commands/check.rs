@@ -29,9 +29,10 @@ pub async fn check(
     options: RunOptions,
     out: &mut (dyn Write + Send),
 ) -> anyhow::Result<Outcome> {
-    let library = Library::load(&workbook.labs())?;
+    let library = Library::of(workbook)?;
     let chosen = choose(&library, asked)?;
-    let exercise = chosen.exercise;
+    let varied = options.seed.map(|seed| chosen.exercise.varied(seed)).transpose()?.flatten();
+    let exercise = varied.as_ref().unwrap_or(chosen.exercise);
     let own = chosen.answer(asked.here);
     let file = file.unwrap_or(&own);
     let answer = yaml::read(&asked.here.join(file)).map_err(|error| {

@@ -1,6 +1,9 @@
-//! `podlab lab list`, `run` and `verify`.
+//! `podlab lab list`, `run`, `shell` and `verify`.
 
+use std::ffi::OsStr;
 use std::io::Write;
+
+use anyhow::Context;
 
 use similar::TextDiff;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt};
@@ -8,7 +11,7 @@ use tokio::io::{AsyncBufRead, AsyncBufReadExt};
 use super::{Outcome, RunOptions, interrupted};
 use crate::format::{Lab, Library, Step};
 use crate::paint::Paint;
-use crate::runner::{RunError, Runner, Stream};
+use crate::runner::{RunError, Runner, Shell, Stream};
 use crate::{Cluster, Workbook, snapshot};
 
 /// `podlab lab list`: the labs in order, with their minutes and exercises.
@@ -17,7 +20,7 @@ use crate::{Cluster, Workbook, snapshot};
 ///
 /// When a lab cannot be read.
 pub fn lab_list(workbook: &Workbook, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
-    let library = Library::load(&workbook.labs())?;
+    let library = Library::of(workbook)?;
     let width = library.labs().iter().map(|lab| lab.name.len()).max().unwrap_or(0);
     for lab in library.labs() {
         writeln!(out, "{:width$}   {:3} min   {}", lab.name, lab.minutes, lab.title)?;
@@ -49,7 +52,7 @@ pub async fn lab_run(
     input: &mut (dyn AsyncBufRead + Unpin + Send),
     out: &mut (dyn Write + Send),
 ) -> anyhow::Result<Outcome> {
-    let library = Library::load(&workbook.labs())?;
+    let library = Library::of(workbook)?;
     let lab = library.lab(lab)?;
     let paint = Paint { colour: options.colour };
     let mut runner = Runner::new(lab.clone(), &library.folder(lab), cluster)?;
@@ -140,6 +143,36 @@ async fn walk(
     Ok(())
 }
 
+/// `podlab lab shell LAB`: `shell` with the lab's files and environment. Returns its exit status.
+///
+/// # Errors
+///
+/// When the lab cannot be read, the cluster does not answer, or the shell cannot be started.
+pub async fn lab_shell(
+    workbook: &Workbook,
+    lab: &str,
+    cluster: &Cluster,
+    shell: &OsStr,
+    out: &mut (dyn Write + Send),
+) -> anyhow::Result<u8> {
+    let library = Library::of(workbook)?;
+    let lab = library.lab(lab)?;
+    super::check::answers(cluster).await.map_err(RunError::Api)?;
+    let place = Shell::new(cluster, &library.folder(lab))
+        .map_err(|source| RunError::Files { lab: lab.name.clone(), source })?;
+    writeln!(out, "{}: a copy of its files is the current folder, and goes with the shell. exit ends it.", lab.title)?;
+    out.flush()?;
+    let mut child = place.interactive(shell).spawn().with_context(|| format!("cannot start {}", shell.display()))?;
+    let status = loop {
+        tokio::select! {
+            status = child.wait() => break status?,
+            // Ctrl-C is for the shell, which has got it too.
+            () = interrupted() => {}
+        }
+    };
+    Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
+}
+
 /// `podlab lab verify [LAB…]`: runs the labs (all, when none is named) and compares with their snapshots.
 ///
 /// # Errors
@@ -151,7 +184,7 @@ pub async fn lab_verify(
     cluster: &Cluster,
     out: &mut (dyn Write + Send),
 ) -> anyhow::Result<Outcome> {
-    let library = Library::load(&workbook.labs())?;
+    let library = Library::of(workbook)?;
     let chosen = match labs {
         [] => library.labs().iter().collect(),
         names => names.iter().map(|name| library.lab(name)).collect::<Result<Vec<_>, _>>()?,

@@ -5,24 +5,32 @@
 pub use self::book::{book_build, book_preprocess, book_router, book_serve};
 pub use self::check::check;
 pub use self::choose::Asked;
-pub use self::lab::{lab_list, lab_run, lab_verify};
+pub use self::class::{ReportFormat, class_report};
+pub use self::grade::{GradeOptions, ResultFormat, grade_workspace};
+pub use self::lab::{lab_list, lab_run, lab_shell, lab_verify};
+pub use self::pack::pack_check;
 pub use self::watch::{Key, WatchOptions, watch};
 pub use self::workspace::{hint, init, list, reset, solution};
 
 mod book;
 mod check;
 mod choose;
+mod class;
+mod grade;
 mod lab;
+mod pack;
 mod watch;
 mod workspace;
 
-/// How `podlab lab run` behaves.
+/// How `podlab lab run` and `podlab check` behave.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RunOptions {
     /// Go on without waiting for Enter before each command.
     pub auto: bool,
     /// Colour what is written; the caller knows whether it is a terminal.
     pub colour: bool,
+    /// What varies is drawn from it; without, it is as the task shows it.
+    pub seed: Option<u32>,
 }
 
 /// How an exercise, or a whole verification, ended.

@@ -19,7 +19,7 @@ use crate::{Workbook, yaml};
 ///
 /// When the folder holds something else, or cannot be written to.
 pub fn init(workbook: &Workbook, root: &Path, here: &Path, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
-    let library = Library::load(&workbook.labs())?;
+    let library = Library::of(workbook)?;
     let Made { workspace, added, before } = Workspace::init(&here.join(root), &library)?;
     let what = match (before, added) {
         (false, _) => format!("{}, a folder each; README.md tells how to work.", count(added, "exercise")),
@@ -57,7 +57,7 @@ pub fn hint(
     tier: Option<u8>,
     out: &mut (dyn Write + Send),
 ) -> anyhow::Result<()> {
-    let library = Library::load(&workbook.labs())?;
+    let library = Library::of(workbook)?;
     let chosen = choose(&library, asked)?;
     let read = match &chosen.workspace {
         Some(workspace) => workspace.progress()?.of(&chosen.exercise.name).hints,
@@ -97,7 +97,7 @@ pub fn solution(
     give_up: bool,
     out: &mut (dyn Write + Send),
 ) -> anyhow::Result<()> {
-    let library = Library::load(&workbook.labs())?;
+    let library = Library::of(workbook)?;
     let chosen = choose(&library, asked)?;
     let exercise = chosen.exercise;
     let passed = match &chosen.workspace {
@@ -139,7 +139,7 @@ pub fn solution(
 ///
 /// When this is no workspace, or a file cannot be written.
 pub fn reset(workbook: &Workbook, asked: Asked<'_>, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
-    let library = Library::load(&workbook.labs())?;
+    let library = Library::of(workbook)?;
     let chosen = choose(&library, asked)?;
     let Some(workspace) = &chosen.workspace else {
         anyhow::bail!(
@@ -160,7 +160,7 @@ pub fn reset(workbook: &Workbook, asked: Asked<'_>, out: &mut (dyn Write + Send)
 ///
 /// When this is no workspace, or the progress cannot be read.
 pub fn list(workbook: &Workbook, here: &Path, colour: bool, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
-    let library = Library::load(&workbook.labs())?;
+    let library = Library::of(workbook)?;
     let Some(workspace) = Workspace::find(here) else {
         anyhow::bail!("this is no workspace; podlab init DIR makes one, podlab lab list shows all labs and exercises");
     };

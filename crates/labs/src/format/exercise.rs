@@ -36,6 +36,9 @@
 //!
 //! Beside it lies `task.md`, which the book shows.
 //!
+//! `objectives: [1, 3]` says which objectives of its lab it practises, and `varies` what differs from grading to grading:
+//! see [`super::varied`]. A wrong answer that is only wrong then names a seed: `{file: …, diagnosis: …, seed: 1}`.
+//!
 //! What the learner writes depends on the kind. For `fix` and `build` it is a manifest, which is applied. For `predict`,
 //! `find` and `decide` it is a list of *facts*, a YAML mapping such as `phase: Running`, which is held against what the
 //! exercise's own `setup` does: the cluster computes the right answer, it stands nowhere.
@@ -73,6 +76,7 @@ use serde::Deserialize;
 use serde_saphyr::{Location, Spanned};
 
 use super::Span;
+use super::varied::{Values, Varies};
 use crate::api;
 use crate::condition::Expression;
 use crate::needs::Need;
@@ -117,6 +121,14 @@ pub struct Exercise {
     pub checks: Vec<Check>,
     /// States that checks recognise.
     pub diagnoses: Vec<Diagnosis>,
+    /// The objectives of its lab that it practises, from 1.
+    pub objectives: Vec<usize>,
+    /// What differs from grading to grading.
+    pub varies: Varies,
+    /// The values of those variables.
+    pub values: Values,
+    /// The files its hidden checks come from.
+    hidden: Vec<PathBuf>,
 }
 
 /// What the learner does in an exercise.
@@ -164,6 +176,8 @@ pub struct WrongAnswer {
     pub file: PathBuf,
     /// The name of a [`Diagnosis`].
     pub diagnosis: String,
+    /// It is wrong with the values of this seed, and may pass with those that the learner sees.
+    pub seed: Option<u32>,
 }
 
 /// One thing that is checked.
@@ -195,6 +209,8 @@ pub struct Check {
     pub at: Option<String>,
     /// One thing to try next.
     pub r#try: String,
+    /// It stands in a pack that learners do not have; what it looks for is not told.
+    pub hidden: bool,
 }
 
 /// What a check observes.
@@ -287,6 +303,26 @@ struct RawExercise {
     checks: Vec<Spanned<RawCheck>>,
     diagnoses: Vec<Spanned<RawDiagnosis>>,
     wrong: Spanned<Vec<Spanned<RawWrong>>>,
+    #[serde(default)]
+    objectives: Vec<usize>,
+    #[serde(default)]
+    varies: Varies,
+}
+
+/// Of an exercise only what differs, which the rest may name.
+#[derive(Deserialize)]
+struct Varying {
+    #[serde(default)]
+    varies: Varies,
+}
+
+/// `hidden/EXERCISE.yaml` of a pack.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawHidden {
+    checks: Vec<Spanned<RawCheck>>,
+    #[serde(default)]
+    diagnoses: Vec<Spanned<RawDiagnosis>>,
 }
 
 #[derive(Deserialize)]
@@ -333,6 +369,7 @@ struct RawDiagnosis {
 struct RawWrong {
     file: String,
     diagnosis: String,
+    seed: Option<u32>,
 }
 
 /// How long a check waits when it does not say.
@@ -345,11 +382,46 @@ impl Exercise {
     ///
     /// When a file is missing or says something that cannot be; with the line.
     pub fn load(name: &str, lab: &str, folder: &Path) -> Result<Exercise, FileError> {
-        let path = folder.join("exercise.yaml");
-        let text = yaml::read(&path)?;
-        yaml::read(&folder.join("task.md"))?;
-        let exercise = decode(name, lab, folder, &path, &text)?;
-        Ok(exercise)
+        load(name, lab, folder, None)
+    }
+
+    /// The exercise with the values that a grading with `seed` uses; `None` when nothing varies.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be used any more, or not with these values.
+    pub fn varied(&self, seed: u32) -> Result<Option<Exercise>, FileError> {
+        if self.varies.is_empty() {
+            return Ok(None);
+        }
+        let mut varied = load(&self.name, &self.lab, &self.folder, Some(seed))?;
+        for file in &self.hidden {
+            varied.hide(file)?;
+        }
+        Ok(Some(varied))
+    }
+
+    /// Adds the hidden checks in `path`.
+    pub(super) fn hide(&mut self, path: &Path) -> Result<(), FileError> {
+        let text = self.read(path)?;
+        let raw: RawHidden = yaml::decode(path, &text)?;
+        let shown = self.checks.len();
+        checks_of(raw.checks, path, &text, &mut self.checks)?;
+        for check in &mut self.checks[shown..] {
+            check.hidden = true;
+        }
+        diagnoses_of(raw.diagnoses, path, &text, &self.checks, &mut self.diagnoses)?;
+        self.hidden.push(path.to_owned());
+        Ok(())
+    }
+
+    /// Reads one of its files, with the values in their places.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn read(&self, file: &Path) -> Result<String, FileError> {
+        yaml::read(file).map(|text| self.values.fill(&text))
     }
 
     /// All points together.
@@ -363,16 +435,30 @@ impl Exercise {
     }
 }
 
-fn decode(name: &str, lab: &str, folder: &Path, path: &Path, text: &str) -> Result<Exercise, FileError> {
-    let raw: RawExercise = yaml::decode(path, text)?;
-    let wrong_at = |at: Location, title: &str, label: &str| yaml::invalid(path, text, at, title, label);
-    let file = |file: &str, at: Location| match folder.join(file) {
-        found if found.is_file() => Ok(found),
-        _ => Err(wrong_at(at, "a file is missing", "there is no such file beside exercise.yaml")),
+fn load(name: &str, lab: &str, folder: &Path, seed: Option<u32>) -> Result<Exercise, FileError> {
+    let path = folder.join("exercise.yaml");
+    let text = yaml::read(&path)?;
+    yaml::read(&folder.join("task.md"))?;
+    // Decoded strictly below; before that it only has to be YAML.
+    let varies = yaml::decode::<Varying>(&path, &text)?.varies;
+    for (variable, range) in &varies {
+        let fault = if is_variable(variable) { range.fault() } else { Some("use capitals, digits and _") };
+        if let Some(fault) = fault {
+            let message = format!("the variable {variable:?}: {fault}");
+            return Err(FileError::Decode { path, message });
+        }
+    }
+    let values = match seed {
+        Some(seed) => Values::drawn(&varies, name, seed),
+        None => Values::shown(&varies),
     };
+    decode(name, lab, folder, &path, &values.fill(&text), values)
+}
 
-    let mut checks: Vec<Check> = Vec::with_capacity(raw.checks.len());
-    for check in raw.checks {
+/// Adds the checks that are written there to `checks`.
+fn checks_of(raw: Vec<Spanned<RawCheck>>, path: &Path, text: &str, checks: &mut Vec<Check>) -> Result<(), FileError> {
+    let wrong_at = |at: Location, title: &str, label: &str| yaml::invalid(path, text, at, title, label);
+    for check in raw {
         let at = check.referenced;
         let check = check_of(check.value).map_err(|label| wrong_at(at, "this check cannot be used", &label))?;
         let unknown = check.after.iter().find(|after| !checks.iter().any(|earlier| earlier.name == **after));
@@ -385,9 +471,19 @@ fn decode(name: &str, lab: &str, folder: &Path, path: &Path, text: &str) -> Resu
         }
         checks.push(check);
     }
+    Ok(())
+}
 
-    let mut diagnoses: Vec<Diagnosis> = Vec::with_capacity(raw.diagnoses.len());
-    for diagnosis in raw.diagnoses {
+/// Adds the diagnoses that are written there to `diagnoses`.
+fn diagnoses_of(
+    raw: Vec<Spanned<RawDiagnosis>>,
+    path: &Path,
+    text: &str,
+    checks: &[Check],
+    diagnoses: &mut Vec<Diagnosis>,
+) -> Result<(), FileError> {
+    let wrong_at = |at: Location, title: &str, label: &str| yaml::invalid(path, text, at, title, label);
+    for diagnosis in raw {
         let (at, RawDiagnosis { name, of, when, patient, says, at: place, r#try }) =
             (diagnosis.referenced, diagnosis.value);
         if !checks.iter().any(|check| check.name == of) {
@@ -398,6 +494,26 @@ fn decode(name: &str, lab: &str, folder: &Path, path: &Path, text: &str) -> Resu
         }
         diagnoses.push(Diagnosis { name, of, when, patient, says, at: place, r#try });
     }
+    Ok(())
+}
+
+fn decode(
+    name: &str,
+    lab: &str,
+    folder: &Path,
+    path: &Path,
+    text: &str,
+    values: Values,
+) -> Result<Exercise, FileError> {
+    let raw: RawExercise = yaml::decode(path, text)?;
+    let wrong_at = |at: Location, title: &str, label: &str| yaml::invalid(path, text, at, title, label);
+    let file = |file: &str, at: Location| match folder.join(file) {
+        found if found.is_file() => Ok(found),
+        _ => Err(wrong_at(at, "a file is missing", "there is no such file beside exercise.yaml")),
+    };
+    let (mut checks, mut diagnoses) = (Vec::with_capacity(raw.checks.len()), Vec::with_capacity(raw.diagnoses.len()));
+    checks_of(raw.checks, path, text, &mut checks)?;
+    diagnoses_of(raw.diagnoses, path, text, &checks, &mut diagnoses)?;
 
     if raw.wrong.value.len() < 2 {
         let label = "catalogue at least two answers that run and are wrong";
@@ -413,7 +529,8 @@ fn decode(name: &str, lab: &str, folder: &Path, path: &Path, text: &str) -> Resu
         if !shown.insert(answer.value.diagnosis.clone()) {
             return Err(wrong_at(at, "two wrong answers, one diagnosis", "an earlier answer is told the same"));
         }
-        wrong.push(WrongAnswer { file: file(&answer.value.file, at)?, diagnosis: answer.value.diagnosis });
+        let RawWrong { file: name, diagnosis, seed } = answer.value;
+        wrong.push(WrongAnswer { file: file(&name, at)?, diagnosis, seed });
     }
 
     let files = |files: &[Spanned<String>]| {
@@ -438,6 +555,10 @@ fn decode(name: &str, lab: &str, folder: &Path, path: &Path, text: &str) -> Resu
         hints: raw.hints,
         checks,
         diagnoses,
+        objectives: raw.objectives,
+        varies: raw.varies,
+        values,
+        hidden: Vec::new(),
     })
 }
 
@@ -475,6 +596,7 @@ fn check_of(raw: RawCheck) -> Result<Check, String> {
         evidence: raw.evidence,
         at: raw.at,
         r#try: raw.r#try,
+        hidden: false,
     })
 }
 

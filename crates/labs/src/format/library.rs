@@ -7,13 +7,15 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::{Exercise, Lab};
+use crate::Workbook;
 use crate::yaml::{self, FileError};
 
 /// The labs in the order they are read, with their exercises.
 #[derive(Debug)]
 pub struct Library {
-    folder: PathBuf,
     labs: Vec<Arc<Lab>>,
+    /// The folder of each lab.
+    folders: Vec<PathBuf>,
     exercises: Vec<Exercise>,
 }
 
@@ -32,6 +34,15 @@ pub enum LibraryError {
     /// A lab and the folders of its exercises disagree.
     #[error("lab {lab} and its folder exercises/ disagree about {exercise}: {what}")]
     Exercises { lab: String, exercise: String, what: &'static str },
+    /// A pack has a lab or an exercise of a name that is taken.
+    #[error("{}: the name {name} is taken; the names of labs and of exercises are unique over all packs", folder.display())]
+    Taken { folder: PathBuf, name: String },
+    /// A pack has neither.
+    #[error("{} is no pack: it holds neither labs/order.yaml nor hidden/", .0.display())]
+    NoPack(PathBuf),
+    /// A file of hidden checks is about no exercise.
+    #[error("{}: there is no exercise of this name to add checks to", .0.display())]
+    NothingToHide(PathBuf),
     /// There is no such lab.
     #[error("there is no lab {name}; the labs are: {known}")]
     NoLab { name: String, known: String },
@@ -47,6 +58,19 @@ struct Order {
 }
 
 impl Library {
+    /// The labs of a workbook and of its packs, with the packs' hidden checks.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Library::load`], and when a pack does not fit to the others.
+    pub fn of(workbook: &Workbook) -> Result<Library, LibraryError> {
+        let mut library = Library::load(&workbook.labs())?;
+        for pack in workbook.packs() {
+            library.add(pack)?;
+        }
+        Ok(library)
+    }
+
     /// Reads every lab under `folder`, which is a workbook's `labs/`.
     ///
     /// # Errors
@@ -56,20 +80,48 @@ impl Library {
         let path = folder.join("order.yaml");
         let order: Order = yaml::decode(&path, &yaml::read(&path)?)?;
         let mut unlisted = folders(folder)?;
-        let (mut labs, mut exercises) = (Vec::new(), Vec::new());
+        let mut library = Library { labs: Vec::new(), folders: Vec::new(), exercises: Vec::new() };
         for name in order.labs {
             if !unlisted.remove(&name) {
                 return Err(LibraryError::Order { name, what: "it is listed, twice or without a folder" });
             }
             let path = folder.join(&name).join("lab.yaml");
             let lab = Lab::decode(&name, &path, &yaml::read(&path)?)?;
-            exercises.extend(exercises_of(&lab, &folder.join(&name))?);
-            labs.push(Arc::new(lab));
+            library.exercises.extend(exercises_of(&lab, &folder.join(&name))?);
+            library.labs.push(Arc::new(lab));
+            library.folders.push(folder.join(&name));
         }
         match unlisted.pop_first() {
             Some(name) => Err(LibraryError::Order { name, what: "there is a folder, but it is not listed" }),
-            None => Ok(Library { folder: folder.to_owned(), labs, exercises }),
+            None => Ok(library),
         }
+    }
+
+    /// Adds a pack: its labs come after those that are there, its hidden checks after the others of their exercise.
+    fn add(&mut self, pack: &Path) -> Result<(), LibraryError> {
+        let (labs, hidden) = (pack.join("labs"), pack.join("hidden"));
+        if !labs.join("order.yaml").is_file() && !hidden.is_dir() {
+            return Err(LibraryError::NoPack(pack.to_owned()));
+        }
+        if labs.is_dir() {
+            let Library { labs, folders, exercises } = Library::load(&labs)?;
+            let names = labs.iter().map(|lab| &lab.name).chain(exercises.iter().map(|exercise| &exercise.name));
+            for name in names {
+                let lab = self.labs.iter().any(|lab| lab.name == *name);
+                if lab || self.exercises.iter().any(|exercise| exercise.name == *name) {
+                    return Err(LibraryError::Taken { folder: pack.to_owned(), name: name.clone() });
+                }
+            }
+            self.labs.extend(labs);
+            self.folders.extend(folders);
+            self.exercises.extend(exercises);
+        }
+        for file in files(&hidden)? {
+            let name = file.file_stem().unwrap_or_default();
+            let exercise = self.exercises.iter_mut().find(|exercise| name == exercise.name.as_str());
+            exercise.ok_or_else(|| LibraryError::NothingToHide(file.clone()))?.hide(&file)?;
+        }
+        Ok(())
     }
 
     /// The labs, in order.
@@ -108,7 +160,8 @@ impl Library {
 
     /// The folder of a lab.
     pub fn folder(&self, lab: &Lab) -> PathBuf {
-        self.folder.join(&lab.name)
+        let found = self.labs.iter().zip(&self.folders).find(|(known, _)| known.name == lab.name);
+        found.map(|(_, folder)| folder.clone()).unwrap_or_default()
     }
 
     /// Where the snapshot of a step lies.
@@ -147,4 +200,15 @@ fn folders(folder: &Path) -> Result<BTreeSet<String>, LibraryError> {
         }
     }
     Ok(names)
+}
+
+/// The YAML files in `folder`, by name; none when there is no such folder.
+fn files(folder: &Path) -> Result<BTreeSet<PathBuf>, LibraryError> {
+    if !folder.is_dir() {
+        return Ok(BTreeSet::new());
+    }
+    let failed = |source| LibraryError::List { path: folder.to_owned(), source };
+    let entries = std::fs::read_dir(folder).map_err(failed)?;
+    let paths = entries.map(|entry| entry.map(|entry| entry.path()).map_err(failed));
+    paths.filter(|path| !path.as_ref().is_ok_and(|path| path.extension().is_none_or(|ext| ext != "yaml"))).collect()
 }

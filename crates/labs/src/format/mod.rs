@@ -16,6 +16,7 @@ mod exercise;
 mod lab;
 mod library;
 mod span;
+pub mod varied;
 
 pub use exercise::{Check, Diagnosis, Exercise, Hints, Http, Kind, Observe, Run, WrongAnswer};
 pub use lab::{Background, Command, Lab, Step, StopBackground, Wait};

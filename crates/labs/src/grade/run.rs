@@ -15,6 +15,7 @@ use super::{CheckResult, Feedback, Grade, Manifest, Verdict, facts, namespace};
 use crate::Cluster;
 use crate::condition::{Expression, Variables};
 use crate::format::{Check, Diagnosis, Exercise, Http, Observe, Run};
+use crate::words::visible;
 use crate::{needs, yaml};
 
 /// Grades `answer`, the text of a learner's file that is shown as `path`.
@@ -27,26 +28,18 @@ pub async fn grade(
     cluster: &Cluster,
     stop: impl Future<Output = ()>,
 ) -> Grade {
-    let unchecked = |reason: String| Grade {
-        exercise: exercise.name.clone(),
-        results: exercise
-            .checks
-            .iter()
-            .map(|check| result(check, Verdict::CouldNotCheck { reason: reason.clone() }))
-            .collect(),
-    };
     let client = match Client::from_kubeconfig(&cluster.kubeconfig) {
         Ok(client) => client,
-        Err(error) => return unchecked(error.to_string()),
+        Err(error) => return unchecked(exercise, &error.to_string()),
     };
     match needs::missing(&exercise.needs, cluster, &client).await {
         Ok(None) => {}
-        Ok(Some(missing)) => return unchecked(missing.to_string()),
-        Err(error) => return unchecked(error.to_string()),
+        Ok(Some(missing)) => return unchecked(exercise, &missing.to_string()),
+        Err(error) => return unchecked(exercise, &error.to_string()),
     }
     let namespace = match namespace::create(&client, &exercise.name).await {
         Ok(namespace) => namespace,
-        Err(error) => return unchecked(error.to_string()),
+        Err(error) => return unchecked(exercise, &error.to_string()),
     };
     let grading =
         Grading { exercise, client: &client, namespace: &namespace, path, answer, cluster, facts: Value::Null };
@@ -68,6 +61,12 @@ pub async fn grade(
         });
     }
     grade
+}
+
+/// The grade when no check can be made.
+pub fn unchecked(exercise: &Exercise, reason: &str) -> Grade {
+    let results = exercise.checks.iter().map(|check| result(check, could_not(reason))).collect();
+    Grade { exercise: exercise.name.clone(), results }
 }
 
 fn could_not(reason: &str) -> Verdict {
@@ -155,7 +154,7 @@ impl Grading<'_> {
     /// Applies the setup, and the answer when it is a manifest, with the learner's tool, so that a refusal reads as it
     /// does in their terminal. The second value is that refusal.
     async fn prepare(&mut self) -> Result<(Commands, Result<(), String>), String> {
-        let read = |file: &PathBuf| yaml::read(file).map_err(|error| error.to_string());
+        let read = |file: &PathBuf| self.exercise.read(file).map_err(|error| error.to_string());
         let setup = self.exercise.setup.as_ref().map(read).transpose()?;
         let mut files = vec![(self.exercise.answer.clone(), self.answer.to_owned())];
         for file in &self.exercise.files {
@@ -171,7 +170,7 @@ impl Grading<'_> {
             }
         }
         if self.exercise.kind.asks_for_facts() {
-            let starter = yaml::read(&self.exercise.starter).map_err(|error| error.to_string())?;
+            let starter = self.exercise.read(&self.exercise.starter).map_err(|error| error.to_string())?;
             let read = facts::read(self.answer, &starter);
             let accepted = read.map(|facts| self.facts = facts);
             return Ok((commands, accepted));
@@ -290,12 +289,27 @@ impl Grading<'_> {
         let diagnosis: Option<&Diagnosis> =
             self.exercise.diagnoses_of(check).find(|diagnosis| diagnosis.when.holds(&variables));
         let at = diagnosis.and_then(|diagnosis| diagnosis.at.as_deref()).or(check.at.as_deref());
+        if check.hidden {
+            return Feedback {
+                diagnosis: diagnosis.map(|diagnosis| (diagnosis.name.clone(), diagnosis.says.trim().to_owned())),
+                expected: check.title.clone(),
+                observed: "it is not so; this check is not shown to learners".to_owned(),
+                evidence: Vec::new(),
+                location: None,
+                next: diagnosis.map_or(&check.r#try, |diagnosis| &diagnosis.r#try).trim().to_owned(),
+                section: self.exercise.section.clone(),
+            };
+        }
         Feedback {
             diagnosis: diagnosis.map(|diagnosis| (diagnosis.name.clone(), diagnosis.says.trim().to_owned())),
             expected: check.expected.trim().to_owned(),
-            observed: failure.observed.clone(),
-            evidence: evidence(check, &variables).into_iter().chain(self.events(seen)).collect(),
-            location: at.and_then(|at| self.location(at)),
+            observed: visible(&failure.observed),
+            evidence: evidence(check, &variables)
+                .into_iter()
+                .chain(self.events(seen))
+                .map(|line| visible(&line))
+                .collect(),
+            location: at.and_then(|at| self.location(at)).map(|lines| visible(&lines)),
             next: diagnosis.map_or(&check.r#try, |diagnosis| &diagnosis.r#try).trim().to_owned(),
             section: self.exercise.section.clone(),
         }

@@ -69,6 +69,14 @@ impl Shell {
         self.environment.push((name.into(), value));
     }
 
+    /// `program` in the folder, with this environment on top of ours: for a person.
+    pub fn interactive(&self, program: &OsStr) -> tokio::process::Command {
+        let mut command = tokio::process::Command::new(program);
+        let environment = self.environment.iter().map(|(name, value)| (name.as_os_str(), value.as_os_str()));
+        command.envs(environment).current_dir(self.folder());
+        command
+    }
+
     /// Starts `command` with `sh -c`.
     ///
     /// # Errors

@@ -11,6 +11,7 @@
 
 mod pages;
 pub mod progress;
+pub mod submission;
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -102,12 +103,12 @@ impl Workspace {
 
     fn lay_out(&self, exercise: &Exercise) -> Result<(), WorkspaceError> {
         let folder = self.folder(exercise);
-        write(&folder.join("task.md"), &pages::task(exercise, &yaml::read(&exercise.folder.join("task.md"))?))?;
+        write(&folder.join("task.md"), &pages::task(exercise, &exercise.read(&exercise.folder.join("task.md"))?))?;
         for file in exercise.setup.iter().chain(&exercise.files) {
             let name = file.file_name().unwrap_or_default();
-            write(&folder.join("given").join(name), &yaml::read(file)?)?;
+            write(&folder.join("given").join(name), &exercise.read(file)?)?;
         }
-        write(&self.answer(exercise), &yaml::read(&exercise.starter)?)
+        write(&self.answer(exercise), &exercise.read(&exercise.starter)?)
     }
 
     /// Its folder.
@@ -188,7 +189,7 @@ impl Workspace {
     ///
     /// When a file cannot be read or written.
     pub fn reset(&self, exercise: &Exercise) -> Result<Option<PathBuf>, WorkspaceError> {
-        let (answer, starter) = (self.answer(exercise), yaml::read(&exercise.starter)?);
+        let (answer, starter) = (self.answer(exercise), exercise.read(&exercise.starter)?);
         let had = match yaml::read(&answer) {
             Ok(text) if text != starter => Some(self.set_aside(&answer, &text)?),
             Ok(_) => None,

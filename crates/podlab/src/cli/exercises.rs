@@ -36,6 +36,9 @@ Examples:
         exercise: Option<String>,
         /// Your answer [default: the exercise's own file]
         file: Option<PathBuf>,
+        /// What varies when it is graded is drawn from this number [default: as the task shows it]
+        #[arg(long, value_name = "N")]
+        seed: Option<u32>,
         /// Grade on this cluster instead of Podlab's own
         #[arg(long, value_name = "FILE")]
         kubeconfig: Option<PathBuf>,
@@ -102,8 +105,8 @@ pub(super) fn run(context: &Context, command: ExerciseCommand) -> anyhow::Result
     use commands::workspace;
     match command {
         ExerciseCommand::Init { folder } => workspace::init(context, &folder),
-        ExerciseCommand::Check { exercise, file, kubeconfig } => {
-            commands::lab::check(context, exercise.as_deref(), file.as_deref(), kubeconfig)
+        ExerciseCommand::Check { exercise, file, seed, kubeconfig } => {
+            commands::lab::check(context, exercise.as_deref(), file.as_deref(), seed, kubeconfig)
         }
         ExerciseCommand::Watch { exercise, kubeconfig } => {
             commands::watch::run(context, exercise.as_deref(), kubeconfig)

@@ -1,5 +1,6 @@
 //! The command line as people type it.
 
+mod class;
 mod exercises;
 
 use std::ffi::OsString;
@@ -8,6 +9,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
+
+use podlab_labs::book::Edition;
 
 use crate::commands;
 
@@ -35,6 +38,18 @@ pub(crate) struct Cli {
     /// The folder with labs/ and book/ [default: found upwards from here]
     #[arg(long, global = true, value_name = "DIR", env = "PODLAB_WORKBOOK", hide_env_values = true)]
     workbook: Option<PathBuf>,
+
+    /// A folder with labs, exercises or hidden checks of a teacher's own (may be repeated; also PODLAB_PACKS, with colons)
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "PODLAB_PACKS",
+        value_delimiter = ':',
+        hide_env_values = true,
+        hide_env = true
+    )]
+    pack: Vec<PathBuf>,
 
     /// No colours and no columns: for screen readers and logs (also NO_COLOR, TERM=dumb)
     #[arg(long, global = true)]
@@ -130,6 +145,8 @@ Examples:
     Lab(LabCommand),
     #[command(flatten)]
     Exercise(exercises::ExerciseCommand),
+    #[command(flatten)]
+    Class(class::ClassCommand),
     /// Build or serve the book without a cluster
     #[command(subcommand, after_help = "Examples:\n  podlab book build public\n  podlab book serve --port 8000")]
     Book(BookCommand),
@@ -196,6 +213,19 @@ Examples:
         #[arg(long, value_name = "FILE")]
         kubeconfig: Option<PathBuf>,
     },
+    /// Open a shell with a copy of a lab's files, its cluster and its kubectl
+    #[command(after_help = "\
+The shell is $SHELL; KUBECONFIG, PATH and HOME are the lab's. What you create stays until you delete it.
+
+Examples:
+  podlab lab shell kuard
+  echo 'kubectl apply -f kuard-pod.yaml' | podlab lab shell kuard")]
+    Shell {
+        lab: String,
+        /// Work on this cluster instead of Podlab's own
+        #[arg(long, value_name = "FILE")]
+        kubeconfig: Option<PathBuf>,
+    },
     /// Run labs and compare what they print with what the book shows
     #[command(after_help = "\
 Exit status: 0 as recorded, 1 something differs, 2 something could not be checked.
@@ -219,6 +249,9 @@ enum BookCommand {
     Build {
         /// Where to [default: book/ in the state directory]
         destination: Option<PathBuf>,
+        /// With a page for teachers behind each chapter that has a lab
+        #[arg(long)]
+        teacher: bool,
     },
     /// Serve the book; Ctrl-C ends it
     #[command(after_help = "Examples:\n  podlab book serve\n  podlab book serve --port 8000")]
@@ -299,7 +332,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     if plain {
         anstream::ColorChoice::Never.write_global();
     }
-    let context = commands::Context { dir: cli.dir, workbook: cli.workbook, plain };
+    let context = commands::Context { dir: cli.dir, workbook: cli.workbook, packs: cli.pack, plain };
     match cli.command.unwrap_or_else(|| Command::Start(StartArguments::default())) {
         Command::Start(arguments) => commands::start::run(&context, &arguments),
         Command::Stop { delete } => commands::stop::run(&context, delete),
@@ -321,9 +354,14 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Node(NodeCommand::Exec { node, command }) => commands::node::exec(&context, &node, &command),
         Command::Lab(LabCommand::List) => commands::lab::list(&context),
         Command::Lab(LabCommand::Run { lab, auto, kubeconfig }) => commands::lab::run(&context, &lab, auto, kubeconfig),
+        Command::Lab(LabCommand::Shell { lab, kubeconfig }) => commands::lab::shell(&context, &lab, kubeconfig),
         Command::Lab(LabCommand::Verify { labs, kubeconfig }) => commands::lab::verify(&context, &labs, kubeconfig),
         Command::Exercise(command) => exercises::run(&context, command),
-        Command::Book(BookCommand::Build { destination }) => commands::book::build(&context, destination),
+        Command::Class(command) => class::run(&context, command),
+        Command::Book(BookCommand::Build { destination, teacher }) => {
+            let edition = if teacher { Edition::Teacher } else { Edition::Reader };
+            commands::book::build(&context, edition, destination)
+        }
         Command::Book(BookCommand::Serve { port }) => commands::book::serve(&context, port),
         Command::Image(command) => image(&context, command),
         Command::Kubectl { arguments } => Ok(commands::kubectl::run(arguments)),

@@ -5,6 +5,7 @@ use std::io::{BufReader, stdin, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use podlab_labs::book::Edition;
 use podlab_labs::commands;
 
 use super::{Context, print_error, runtime};
@@ -13,12 +14,12 @@ use crate::control_plane::bind_local;
 /// # Errors
 ///
 /// When a chapter names something that does not exist, or a file cannot be written.
-pub(crate) fn build(context: &Context, destination: Option<PathBuf>) -> anyhow::Result<ExitCode> {
+pub(crate) fn build(context: &Context, edition: Edition, destination: Option<PathBuf>) -> anyhow::Result<ExitCode> {
     let destination = match destination {
         Some(destination) => std::path::absolute(destination)?,
         None => context.directory()?.book(),
     };
-    commands::book_build(&context.workbook()?, &destination)?;
+    commands::book_build(&context.workbook()?, edition, &destination)?;
     println!("{}", destination.join("index.html").display());
     Ok(ExitCode::SUCCESS)
 }
@@ -49,7 +50,7 @@ pub(crate) fn serve(context: &Context, port: u16) -> anyhow::Result<ExitCode> {
 pub(crate) fn preprocess(arguments: &[OsString]) -> ExitCode {
     let arguments: Vec<_> = arguments.iter().map(|argument| argument.to_string_lossy().into_owned()).collect();
     let workbook = std::env::var_os("PODLAB_WORKBOOK").map(PathBuf::from);
-    let context = Context { dir: None, workbook, plain: false };
+    let context = Context { dir: None, workbook, packs: Vec::new(), plain: false };
     let outcome = context.workbook().and_then(|workbook| {
         commands::book_preprocess(&workbook, &arguments, &mut BufReader::new(stdin()), &mut stdout())
     });

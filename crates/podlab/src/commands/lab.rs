@@ -23,7 +23,7 @@ pub(crate) fn list(context: &Context) -> anyhow::Result<ExitCode> {
 /// When the lab cannot be read or a command cannot be started.
 pub(crate) fn run(context: &Context, lab: &str, auto: bool, kubeconfig: Option<PathBuf>) -> anyhow::Result<ExitCode> {
     let (workbook, cluster) = (context.workbook()?, cluster(context, kubeconfig)?);
-    let options = RunOptions { auto, colour: colour() };
+    let options = RunOptions { auto, colour: colour(), seed: None };
     let runtime = runtime()?;
     let outcome = runtime.block_on(async {
         let mut input = BufReader::new(stdin());
@@ -32,6 +32,17 @@ pub(crate) fn run(context: &Context, lab: &str, auto: bool, kubeconfig: Option<P
     // A read of standard input that nobody answers must not keep us.
     runtime.shutdown_background();
     Ok(code(outcome?))
+}
+
+/// # Errors
+///
+/// When the lab cannot be read, the cluster does not answer, or the shell cannot be started.
+pub(crate) fn shell(context: &Context, lab: &str, kubeconfig: Option<PathBuf>) -> anyhow::Result<ExitCode> {
+    let (workbook, cluster) = (context.workbook()?, cluster(context, kubeconfig)?);
+    let shell = std::env::var_os("SHELL").filter(|shell| !shell.is_empty()).unwrap_or_else(|| "sh".into());
+    let mut out = stdout();
+    let working = commands::lab_shell(&workbook, lab, &cluster, &shell, &mut out);
+    Ok(ExitCode::from(runtime()?.block_on(working)?))
 }
 
 /// # Errors
@@ -50,10 +61,11 @@ pub(crate) fn check(
     context: &Context,
     exercise: Option<&str>,
     file: Option<&Path>,
+    seed: Option<u32>,
     kubeconfig: Option<PathBuf>,
 ) -> anyhow::Result<ExitCode> {
     let (workbook, cluster) = (context.workbook()?, cluster(context, kubeconfig)?);
-    let options = RunOptions { auto: true, colour: colour() };
+    let options = RunOptions { auto: true, colour: colour(), seed };
     let here = std::env::current_dir()?;
     let asked = Asked { here: &here, exercise };
     let outcome = runtime()?.block_on(commands::check(&workbook, asked, file, &cluster, options, &mut stdout()))?;
@@ -70,6 +82,6 @@ pub(super) fn cluster(context: &Context, kubeconfig: Option<PathBuf>) -> anyhow:
     Ok(Cluster::new(directory.kubeconfig()).with_dir(directory.path()).trying(crate::doctor::has))
 }
 
-fn code(outcome: Outcome) -> ExitCode {
+pub(super) fn code(outcome: Outcome) -> ExitCode {
     ExitCode::from(outcome.exit_code())
 }

@@ -1,6 +1,7 @@
 //! What the commands do: one file each.
 
 pub(crate) mod book;
+pub(crate) mod class;
 pub(crate) mod doctor;
 pub(crate) mod image;
 pub(crate) mod kubeconfig;
@@ -41,6 +42,8 @@ pub(crate) struct Context {
     pub(crate) dir: Option<PathBuf>,
     /// `--workbook`
     pub(crate) workbook: Option<PathBuf>,
+    /// `--pack`
+    pub(crate) packs: Vec<PathBuf>,
     /// `--plain`
     pub(crate) plain: bool,
 }
@@ -77,10 +80,12 @@ impl Context {
     ///
     /// When there are none.
     pub(crate) fn workbook(&self) -> anyhow::Result<Workbook> {
-        match &self.workbook {
-            Some(root) => Ok(Workbook::at(std::path::absolute(root)?)),
-            None => Ok(Workbook::find(&std::env::current_dir()?)?),
-        }
+        let workbook = match &self.workbook {
+            Some(root) => Workbook::at(std::path::absolute(root)?),
+            None => Workbook::find(&std::env::current_dir()?)?,
+        };
+        let packs = self.packs.iter().filter(|pack| !pack.as_os_str().is_empty()).map(std::path::absolute);
+        Ok(workbook.with_packs(packs.collect::<Result<_, _>>()?))
     }
 
     /// `podlab`, with the `--dir` that reaches this cluster from another shell; for texts that tell what to type.

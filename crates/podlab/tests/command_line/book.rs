@@ -26,6 +26,21 @@ fn build_writes_the_book_and_says_where() {
 }
 
 #[test]
+fn the_teacher_edition_has_the_teachers_pages_and_the_readers_has_none() {
+    let cluster = Cluster::builder().prepare();
+    let build = |words: &[&str], folder: &str| {
+        let destination = cluster.scratch().join(folder);
+        podlab(&cluster, ["book", "build", destination.to_str().unwrap()].iter().chain(words).copied())
+            .assert()
+            .success();
+        std::fs::read_to_string(destination.join("teachers-kuard.html"))
+    };
+    let page = build(&["--teacher"], "teacher").unwrap();
+    assert!(page.contains("Misconceptions") && page.contains("Mistakes it recognises") && page.contains("half-a-name"));
+    assert!(build(&[], "reader").is_err(), "readers find no solutions");
+}
+
+#[test]
 fn serve_answers_until_ctrl_c() {
     let cluster = Cluster::builder().prepare();
     let mut command = cluster.command(["book", "serve"]);

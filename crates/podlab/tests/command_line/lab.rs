@@ -115,6 +115,24 @@ fn ctrl_c_in_a_lab_removes_what_it_made() {
 }
 
 #[test]
+fn a_shell_has_the_files_and_the_cluster_of_its_lab() {
+    let Some(kubectl) = Kubectl::find("1.32") else { return };
+    let cluster = start(&kubectl);
+    let shell = |text: &str| {
+        let mut shell = podlab(&cluster, ["lab", "shell", "kuard"]);
+        shell.env("SHELL", "/bin/sh").write_stdin(text.to_owned()).assert()
+    };
+    let script = "ls; kubectl apply -f kuard-pod.yaml; touch new; pwd; exit 3\n";
+    let done = shell(script).code(3).stdout(contains("slow-goodbye.yaml\n").and(contains("pod/kuard created")));
+    let text = String::from_utf8(done.get_output().stdout.clone()).unwrap();
+    assert!(!text.contains("lab.yaml") && !Path::new(text.lines().last().unwrap()).exists(), "{text}");
+    cluster.kubectl(&kubectl, ["delete", "pod", "kuard", "--now"]).success();
+    cluster.podlab(["stop"]).success();
+    shell("").code(1).stderr(contains("podlab start"));
+    cluster.gone();
+}
+
+#[test]
 fn check_says_passed_failed_or_could_not() {
     let Some(kubectl) = Kubectl::find("1.32") else { return };
     let exercise = labs().join("kuard/exercises/kuard-ports");

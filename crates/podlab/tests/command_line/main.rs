@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod book;
+mod class;
 mod clients;
 mod debug;
 mod deletion;
@@ -13,6 +14,7 @@ mod lab;
 mod library;
 mod life;
 mod plug;
+mod real_cluster;
 mod rootless;
 mod secrets;
 mod services;

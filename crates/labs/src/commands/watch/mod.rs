@@ -47,7 +47,7 @@ pub async fn watch(
     keys: mpsc::Receiver<Key>,
     out: &mut (dyn Write + Send),
 ) -> anyhow::Result<()> {
-    let library = Library::load(&workbook.labs())?;
+    let library = Library::of(workbook)?;
     let chosen = choose(&library, asked)?;
     let Some(workspace) = chosen.workspace else {
         anyhow::bail!("this is no workspace; podlab init DIR makes one to watch");
