@@ -12,8 +12,8 @@ use podlab_linux::node::{self, NodeConfig};
 /// Where the layer with this program lies, as the node sees it.
 pub(crate) const LAYER: &str = "/var/lib/podlab/images/layer";
 
-/// Generous: a machine that compiles something else at the same time is slow.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Generous: a machine that is emulated, or compiles something else at the same time, is slow. Only a defect uses it up.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Whether this machine lets us do any of this.
 pub(crate) fn possible() -> Result<(), String> {

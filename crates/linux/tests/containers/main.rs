@@ -22,7 +22,7 @@ mod scenarios;
 use std::process::ExitCode;
 
 use cluster::Outcome;
-use podlab_linux::{fabric, janitor};
+use podlab_linux::{cgroups, fabric, janitor};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
@@ -40,19 +40,28 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs the tests whose names contain one of `filters`; all without any. Each has a cluster of its own, and all run at
-/// the same time.
+/// Runs the tests whose names contain one of `filters` (all without any), and none that contain what follows a `--skip`.
+/// Each has a cluster of its own, and all run at the same time.
 fn tests(filters: &[&str]) -> ExitCode {
     let options = ["--exact", "--nocapture", "--test-threads", "--list", "--format", "--show-output", "--ignored"];
     if filters.contains(&"--list") {
         scenarios::ALL.iter().for_each(|(name, _)| println!("{name}: test"));
         return ExitCode::SUCCESS;
     }
-    let filters: Vec<_> = filters.iter().filter(|filter| !options.contains(*filter)).collect();
+    let (mut wanted, mut skipped) = (Vec::<&str>::new(), Vec::<&str>::new());
+    let mut words = filters.iter().filter(|word| !options.contains(*word));
+    while let Some(word) = words.next() {
+        if *word == "--skip" { skipped.extend(words.next()) } else { wanted.push(word) }
+    }
     let chosen = scenarios::ALL
         .iter()
         .map(|(name, _)| *name)
-        .filter(|name| filters.is_empty() || filters.iter().any(|filter| name.contains(**filter)));
+        .filter(|name| wanted.is_empty() || wanted.iter().any(|word| name.contains(word)))
+        .filter(|name| !skipped.iter().any(|word| name.contains(word)));
+    // As the machine does, and while there is one thread.
+    if let Err(refusal) = cgroups::make_writable() {
+        println!("containers: cgroups stay read-only: {refusal}");
+    }
     if let Err(why) = cluster::possible() {
         println!("containers: could not run on this machine: {why}");
         return if must_run() { ExitCode::FAILURE } else { ExitCode::SUCCESS };

@@ -195,7 +195,7 @@ pub(crate) fn exec(name: &str, command: &[&str]) -> Exec {
 
 /// Waits for something that has no event of its own.
 pub(crate) fn until(mut condition: impl FnMut() -> Result<bool, String>) -> Result<(), String> {
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    let deadline = std::time::Instant::now() + crate::cluster::PATIENCE;
     while !condition()? {
         if std::time::Instant::now() > deadline {
             return Err("it did not happen".to_owned());
