@@ -10,7 +10,7 @@ use podlab_client::{Client, DeleteOptions, Error, ListOptions, Object, WatchEven
 use podlab_testkit::{Cluster, DEADLINE};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify;
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde_json::Value;
 
 /// A process of the picture.
@@ -256,9 +256,13 @@ fn with_marker(marker: &str) -> impl Iterator<Item = i32> {
     pids.filter(move |pid| command(*pid).contains(marker) && alive(*pid))
 }
 
-/// Ends a process the hard way. One that has ended already is as good.
+/// Ends a process the hard way, and waits until it has ended. One that has ended already is as good.
 pub(crate) fn kill(pid: i32) {
-    let _ = kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL);
+    let pid = Pid::from_raw(pid).unwrap();
+    let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else { return };
+    let _ = pidfd_send_signal(&process, Signal::KILL);
+    // The signal is sent when the call returns; a busy machine takes its time to act on it.
+    let _ = poll(&mut [PollFd::new(&process, PollFlags::IN)], None);
 }
 
 /// Whether a process runs: one that has ended and was not reaped does not.
