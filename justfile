@@ -36,7 +36,9 @@ lint:
 
 # Benchmarks of the debug and of the release build, as a table; `just bench pod-get` measures one figure
 bench *ARGS:
+    cargo build -p podlab
     cargo bench --profile dev -p podlab-bench -- {{ARGS}}
+    cargo build --release -p podlab
     cargo bench -p podlab-bench -- {{ARGS}}
 
 # Every fuzz target for a minute, or for so many seconds: `just fuzz 600 yaml spdy`

@@ -45,10 +45,12 @@ fn compare(figures: &[Figure], words: &[&str]) -> anyhow::Result<()> {
         figures.iter().filter(|figure| words.is_empty() || words.iter().any(|word| figure.name.contains(word)));
     let chosen: Vec<&Figure> = chosen.collect();
     if chosen.is_empty() {
-        bail!(
-            "no figure has such a name; there are: {}",
+        // It may be one of another file's.
+        eprintln!(
+            "no figure here has such a name; there are: {}",
             figures.iter().map(|figure| figure.name).collect::<Vec<_>>().join(", ")
         );
+        return Ok(());
     }
     println!("{}", floor::describe());
     let mut failures = Vec::new();

@@ -1,8 +1,12 @@
 //! What a container writes: however much, and however long its lines are.
 
+use std::io::{Read, Write};
+use std::os::fd::AsFd;
+
+use podlab_linux::protocol::{Reply, Request};
 use podlab_linux::supervisor::log::rotate::{MAX_FILES, MAX_SIZE, older};
 
-use crate::pod::{Pod, container, ended, equal, text};
+use crate::pod::{Pod, container, ended, equal, text, until};
 
 /// A line of 2 GiB costs neither memory nor the disk.
 pub(crate) fn a_line_without_end() -> Result<(), String> {
@@ -21,6 +25,41 @@ pub(crate) fn a_line_without_end() -> Result<(), String> {
     let whole = pod.log("main").lines().any(|line| !line.starts_with("stdout P "));
     equal(&whole, &false)?;
     equal(&sizes(&pod)?.iter().all(|size| *size <= MAX_SIZE), &true)
+}
+
+/// Somebody attaches and does not read: the container waits, and what lies between the two is a pipe's worth. Then all of
+/// it arrives.
+pub(crate) fn a_slow_reader_holds_the_writer_up() -> Result<(), String> {
+    const BYTES: usize = 64 << 20;
+    let pod = Pod::create("uid-1")?;
+    let mut watch = pod.watch()?;
+    let mut spec = container("main", &["flood-on-line", &BYTES.to_string()]);
+    (spec.stdin, spec.stdin_once) = (true, true);
+    equal(&pod.start(spec)?, &Ok(()))?;
+    let mut connection = pod.connect()?;
+    let (mut reader, writer) = std::io::pipe().map_err(text)?;
+    let request = Request::Attach { container: "id-main".to_owned(), stdin: true, stdout: true, stderr: false };
+    let (_, descriptors) = connection.ask::<_, Reply>(&request, &[writer.as_fd()]).map_err(text)?;
+    drop(writer);
+    let mut stdin = std::fs::File::from(descriptors.into_iter().next().ok_or("no stdin")?);
+    stdin.write_all(b"go\n").map_err(text)?;
+    // The pipe to the reader is full; nothing more is taken from the container then.
+    let full = 60 * 1024;
+    until(|| Ok(rustix::io::ioctl_fionread(&reader).map_err(text)? >= full))?;
+    for _ in 0..100 {
+        // Each answer is given after everything that could be read was read.
+        pod.ask(&Request::State)?;
+    }
+    let logged = std::fs::metadata(pod.directory().log("main", 0)).map_err(text)?.len();
+    if logged > 256 * 1024 {
+        return Err(format!("{logged} bytes were taken from the container while nobody read"));
+    }
+    let mut read = 0;
+    let mut bytes = vec![0; 64 * 1024];
+    while read < BYTES {
+        read += reader.read(&mut bytes).map_err(text)?;
+    }
+    equal(&ended(&mut watch, "id-main")?.code, &0)
 }
 
 /// The sizes of the files of the log of `main`, the newest first.

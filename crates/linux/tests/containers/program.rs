@@ -80,6 +80,12 @@ pub(crate) fn main(words: &[&str]) -> ExitCode {
             texts.iter().for_each(|text| println!("{text}"));
             return ExitCode::from(3);
         }
+        // As soon as it is told to.
+        ["flood-on-line", bytes] => {
+            let mut line = String::new();
+            let _ = std::io::stdin().lock().read_line(&mut line);
+            return main(&["flood", bytes]);
+        }
         ["spy", enough] => spy(enough),
         ["overwrite", enough] => overwrite(enough),
         ["swap", one, other] => loop {

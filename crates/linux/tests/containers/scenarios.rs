@@ -35,6 +35,7 @@ pub(crate) const ALL: &[(&str, Scenario)] = &[
     ("a_killed_supervisor", a_killed_supervisor),
     ("shared_processes", shared_processes),
     ("a_line_without_end", crate::logs::a_line_without_end),
+    ("a_slow_reader_holds_the_writer_up", crate::logs::a_slow_reader_holds_the_writer_up),
     ("last_words_from_the_log", crate::logs::last_words_from_the_log),
     ("a_long_log_is_several_files", crate::logs::a_long_log_is_several_files),
     ("mounts_arrive_later", crate::mounts::mounts_arrive_later),
