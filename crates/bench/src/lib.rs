@@ -6,7 +6,7 @@
 //!
 //! **To add a figure**: write a function that measures it, add a [`Figure`] to the list of a file in `benches/`, and a row
 //! to `SPECIFICATION.md` that names it (`bench:NAME`). A new file in `benches/` is a `[[bench]]` with `harness = false` in
-//! `Cargo.toml`, and its `main` calls [`run`] with its list.
+//! `Cargo.toml`, and its `main` calls [`run()`] with its list.
 //!
 //! Every figure is measured in a process of its own, so that none inherits the memory or the threads of another. What
 //! is measured should be a process of its own too, as [`server::Process`] is; `measure` may do anything, and returns
