@@ -14,7 +14,7 @@ use crate::machine;
 use crate::record::MachineRecord;
 
 /// How long the API server may take to answer before it counts as not answering.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
