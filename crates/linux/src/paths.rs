@@ -35,6 +35,10 @@ impl State<'_> {
     }
 
     /// Who runs: see [`crate::fabric::Running`].
+    pub(crate) fn registry(&self) -> PathBuf {
+        self.0.join("nodes.json")
+    }
+
     pub(crate) fn running(&self) -> PathBuf {
         self.run().join("fabric.json")
     }

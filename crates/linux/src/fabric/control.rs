@@ -23,6 +23,8 @@ pub enum FabricRequest {
     StartNode(NodeConfig),
     /// Stop a node as if its plug were pulled. Its disk stays.
     StopNode { name: String },
+    /// Stop a node and forget it, with its disk.
+    RemoveNode { name: String },
     /// The nodes that run.
     Nodes,
     /// A socket that listens on a port of [`FABRIC_ADDRESS`](network::FABRIC_ADDRESS): all nodes and Pods reach it.
@@ -114,6 +116,7 @@ pub(super) fn serve(client: &mut Connection, nodes: &mut Nodes<'_>) -> bool {
         let (reply, socket) = match client.receive::<FabricRequest>() {
             Ok(Some((FabricRequest::StartNode(node), _))) => (done(nodes.start(&node).map(|()| true)), None),
             Ok(Some((FabricRequest::StopNode { name }, _))) => (done(nodes.stop(&name)), None),
+            Ok(Some((FabricRequest::RemoveNode { name }, _))) => (done(nodes.remove(&name).map(|()| true)), None),
             Ok(Some((FabricRequest::Nodes, _))) => (FabricReply::Nodes(nodes.list()), None),
             Ok(Some((FabricRequest::Listen { port }, _))) => socket(network::listen_for_nodes(port)),
             Ok(Some((FabricRequest::Socket, _))) => socket(network::socket_to_nodes()),

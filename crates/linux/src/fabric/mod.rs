@@ -8,6 +8,7 @@
 
 mod control;
 mod nodes;
+mod registry;
 mod seal;
 mod user_namespace;
 
@@ -31,6 +32,7 @@ use crate::wire::Connection;
 use crate::{network, syscalls};
 pub use control::{ControlError, FabricReply, FabricRequest, ask, ask_for_socket};
 use nodes::Nodes;
+pub use registry::{RegisteredNode, registered};
 pub use user_namespace::{UserNamespace, ranges_of};
 
 /// The hidden role word: `podlab internal fabric JSON` calls [`main`] with the decoded [`FabricConfig`].
@@ -101,7 +103,7 @@ fn run(config: &FabricConfig, cgroups: &Tree) -> Result<(), Refusal> {
         syscalls::signal_descriptor(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGINT]).during("watch", "signals")?;
     let mut fabric = Fabric { nodes: Nodes::new(config, cgroups), listener, children, clients: Vec::new() };
     fabric.nodes.end_those_of_the_last();
-    for node in &config.nodes {
+    for node in &registry::to_start(&config.nodes, &registered(&config.directory)) {
         fabric.nodes.start(node)?;
     }
     let result = fabric.run();

@@ -9,8 +9,8 @@ use rustix::io::Errno;
 use rustix::pipe::PipeFlags;
 use rustix::process::{Pid, Signal, WaitOptions};
 
-use super::{FabricConfig, Running, RunningNode, machine_plug};
-use crate::cgroups::Tree;
+use super::{FabricConfig, Running, RunningNode, machine_plug, registry};
+use crate::cgroups::{Limits, Tree};
 use crate::error::{During, Refusal};
 use crate::namespaces::{Namespaces, Process, spawn};
 use crate::node::{NodeConfig, init};
@@ -71,7 +71,14 @@ impl<'a> Nodes<'a> {
         }
         self.down.retain(|down| down.config.name != node.name);
         let state = State(&self.config.directory);
-        self.cgroups.cgroup(&node.name).create()?;
+        // Before it runs: its way to the API server is made by what is written down.
+        registry::register(&self.config.directory, node, false)?;
+        let cgroup = self.cgroups.cgroup(&node.name);
+        cgroup.create()?;
+        if node.limited {
+            let (cpu_limit_millis, memory) = (Some(node.cpu_millis), Some(node.memory));
+            cgroup.set(&Limits { cpu_limit_millis, memory, ..Limits::default() })?;
+        }
         let cgroups = self.cgroups.below(&node.name);
         let log = open_log(&state, &node.name)?;
         let (cable, plugged) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).during("make", "pipe")?;
@@ -115,6 +122,9 @@ impl<'a> Nodes<'a> {
     /// Stops a node, as pulling its own plug would. False: it does not run.
     pub(super) fn stop(&mut self, name: &str) -> Result<bool, Refusal> {
         self.down.retain(|down| down.config.name != name);
+        if let Some(known) = registry::registered(&self.config.directory).iter().find(|node| node.config.name == name) {
+            registry::register(&self.config.directory, &known.config, true)?;
+        }
         let Some(index) = self.running.iter().position(|node| node.config.name == name) else { return Ok(false) };
         let node = self.running.remove(index);
         node.init.signal(Signal::KILL)?;
@@ -122,6 +132,22 @@ impl<'a> Nodes<'a> {
         self.swept(&node.config.name);
         self.write_down()?;
         Ok(true)
+    }
+
+    /// Stops a node and forgets it. Its disk, its Pods' directories and its log go too.
+    pub(super) fn remove(&mut self, name: &str) -> Result<(), Refusal> {
+        self.stop(name)?;
+        if registry::registered(&self.config.directory).iter().any(|node| node.config.name == name) {
+            let directory = State(&self.config.directory).node(name);
+            match std::fs::remove_dir_all(&directory) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(error).during("remove directory", directory.display());
+                }
+                _ => {}
+            }
+            registry::forget(&self.config.directory, name)?;
+        }
+        Ok(())
     }
 
     pub(super) fn list(&self) -> Vec<RunningNode> {

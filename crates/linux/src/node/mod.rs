@@ -30,6 +30,9 @@ pub struct NodeConfig {
     pub memory: u64,
     /// How many Pods it takes.
     pub pods: u32,
+    /// Whether its cgroup keeps it to that: when it is to be smaller than the machine.
+    #[serde(default)]
+    pub limited: bool,
 }
 
 /// What a kubelet process needs to know. All paths are the node's own (its mount namespace).

@@ -48,7 +48,14 @@ impl Cluster {
     fn start(name: &str) -> Result<Self, String> {
         let directory = tempfile::Builder::new().prefix(&format!("podlab-{name}-")).tempdir().map_err(text)?;
         make_layer(&directory.path().join("images/layer")).map_err(text)?;
-        let node = NodeConfig { name: "node1".to_owned(), index: 1, cpu_millis: 1000, memory: 1 << 30, pods: 110 };
+        let node = NodeConfig {
+            name: "node1".to_owned(),
+            index: 1,
+            cpu_millis: 1000,
+            memory: 1 << 30,
+            pods: 110,
+            limited: false,
+        };
         let root = rustix::process::geteuid().is_root();
         let config = FabricConfig {
             directory: directory.path().to_owned(),

@@ -137,8 +137,11 @@ Examples:
         #[arg(long, short, value_enum, default_value_t)]
         output: commands::Format,
     },
-    /// Work on a node, as if logged in to it
-    #[command(subcommand, after_help = "Examples:\n  podlab node exec node1 -- ip address")]
+    /// Add, stop and list nodes; work on one, as if logged in to it
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  podlab node exec node1 -- ip address\n  podlab node add\n  podlab node stop node2"
+    )]
     Node(NodeCommand),
     /// List, walk through and verify the labs
     #[command(subcommand, after_help = "Examples:\n  podlab lab list\n  podlab lab run kuard")]
@@ -172,10 +175,40 @@ pub(crate) struct StartArguments {
     /// Serve the book on this port and no other
     #[arg(long, value_name = "N")]
     pub(crate) port: Option<u16>,
+    /// How many nodes there are at least; those added later come back as well
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=250))]
+    pub(crate) nodes: u8,
+    #[command(flatten)]
+    pub(crate) size: commands::node::Size,
 }
 
 #[derive(Debug, Subcommand)]
 enum NodeCommand {
+    /// Add a node to the running cluster
+    #[command(after_help = "Examples:\n  podlab node add\n  podlab node add small --cpu 500m --memory 512Mi")]
+    Add {
+        /// The node's name [default: node2, node3, ...]
+        name: Option<String>,
+        #[command(flatten)]
+        size: commands::node::Size,
+    },
+    /// Stop a node as if its plug were pulled; its disk stays
+    Stop {
+        /// The node's name: node1
+        node: String,
+    },
+    /// Boot a node that was stopped
+    Start {
+        /// The node's name: node1
+        node: String,
+    },
+    /// Stop a node and forget it, with its disk and its Pods
+    Remove {
+        /// The node's name: node1
+        node: String,
+    },
+    /// List the nodes, those that are down too
+    List,
     /// Run a command on a node, in its namespaces
     #[command(after_help = "\
 Examples:
@@ -351,6 +384,11 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Doctor { output } => commands::doctor::run(&context, output),
         Command::Kubeconfig => commands::kubeconfig::run(&context),
         Command::Xray { pod, namespace, output } => commands::xray::run(&context, &pod, &namespace, output),
+        Command::Node(NodeCommand::Add { name, size }) => commands::node::add(&context, name.as_deref(), &size),
+        Command::Node(NodeCommand::Stop { node }) => commands::node::stop(&context, &node),
+        Command::Node(NodeCommand::Start { node }) => commands::node::start(&context, &node),
+        Command::Node(NodeCommand::Remove { node }) => commands::node::remove(&context, &node),
+        Command::Node(NodeCommand::List) => commands::node::list(&context),
         Command::Node(NodeCommand::Exec { node, command }) => commands::node::exec(&context, &node, &command),
         Command::Lab(LabCommand::List) => commands::lab::list(&context),
         Command::Lab(LabCommand::Run { lab, auto, kubeconfig }) => commands::lab::run(&context, &lab, auto, kubeconfig),

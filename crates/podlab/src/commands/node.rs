@@ -3,7 +3,51 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use anyhow::{Context as _, bail};
+use k8s_openapi::api::core::v1::Node;
+use podlab_api::quantity::Quantity;
+use podlab_client::{Client, DeleteOptions};
+use podlab_linux::fabric::{self, FabricReply, FabricRequest, registered};
+use podlab_linux::network::node_address;
+use podlab_linux::node::NodeConfig;
+
 use super::Context;
+use crate::directory::StateDirectory;
+
+/// Nodes have an address of one byte, of which the fabric has the last.
+const MOST_NODES: u8 = 250;
+
+/// How large a node is; what is not said is as large as this machine.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub(crate) struct Size {
+    /// Processors of the node, enforced by its cgroup: 2, 500m [default: all]
+    #[arg(long, value_name = "QUANTITY", value_parser = positive)]
+    pub(crate) cpu: Option<Quantity>,
+    /// Memory of the node, enforced by its cgroup: 4Gi [default: all]
+    #[arg(long, value_name = "QUANTITY", value_parser = positive)]
+    pub(crate) memory: Option<Quantity>,
+}
+
+fn positive(text: &str) -> Result<Quantity, String> {
+    let quantity = Quantity::parse(text).map_err(|error| error.to_string())?;
+    if quantity.is_zero() || quantity.is_negative() { Err("must be more than zero".to_owned()) } else { Ok(quantity) }
+}
+
+/// A node of this size.
+pub(crate) fn describe(name: &str, index: u8, size: &Size) -> NodeConfig {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let system = rustix::system::sysinfo();
+    let all = u64::from(system.mem_unit) * system.totalram as u64;
+    let number = |number: i64| u64::try_from(number).unwrap_or_default();
+    NodeConfig {
+        name: name.to_owned(),
+        index,
+        cpu_millis: size.cpu.map_or(processors as u64 * 1000, |cpu| number(cpu.milli_value())),
+        memory: size.memory.map_or(all, |memory| number(memory.value())),
+        pods: 110,
+        limited: size.cpu.is_some() || size.memory.is_some(),
+    }
+}
 
 /// Runs a command in the namespaces of a node, with our own streams. No thread has been started before: entering a
 /// mount or user namespace asks for a single-threaded process.
@@ -14,4 +58,143 @@ use super::Context;
 pub(crate) fn exec(context: &Context, node: &str, command: &[OsString]) -> anyhow::Result<ExitCode> {
     let directory = context.running()?;
     Ok(podlab_linux::node::exec(directory.path(), node, command)?)
+}
+
+/// Adds a node to the running cluster.
+///
+/// # Errors
+///
+/// When there is one of this name, or it cannot be started.
+pub(crate) fn add(context: &Context, name: Option<&str>, size: &Size) -> anyhow::Result<ExitCode> {
+    let directory = context.running()?;
+    let known = registered(directory.path());
+    let free = |index: &u8| known.iter().all(|node| node.config.index != *index);
+    let index = (1..=MOST_NODES).find(free).context("a cluster has at most 250 nodes")?;
+    let name = name.map_or_else(|| format!("node{index}"), str::to_owned);
+    check_name(&name)?;
+    if known.iter().any(|node| node.config.name == name) {
+        bail!("there is a node {name} already");
+    }
+    ask(&directory, &FabricRequest::StartNode(describe(&name, index, size)))?;
+    println!("node {name} added");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Names a directory, a cgroup and an object: a DNS label.
+fn check_name(name: &str) -> anyhow::Result<()> {
+    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let label = !name.is_empty() && name.len() <= 63 && name.bytes().all(inner);
+    if !label || name.starts_with('-') || name.ends_with('-') {
+        bail!(
+            "{name:?} cannot name a node: lower case letters, digits and '-', at most 63, a letter or digit at each end"
+        );
+    }
+    Ok(())
+}
+
+/// Pulls a node's plug.
+///
+/// # Errors
+///
+/// When there is no such node.
+pub(crate) fn stop(context: &Context, name: &str) -> anyhow::Result<ExitCode> {
+    let directory = context.running()?;
+    find(&directory, name)?;
+    match ask(&directory, &FabricRequest::StopNode { name: name.to_owned() })? {
+        FabricReply::NotRunning => println!("node {name} was not running"),
+        _ => println!("node {name} stopped"),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Boots a node that was stopped.
+///
+/// # Errors
+///
+/// When there is no such node, or it cannot be started.
+pub(crate) fn start(context: &Context, name: &str) -> anyhow::Result<ExitCode> {
+    let directory = context.running()?;
+    let config = find(&directory, name)?;
+    ask(&directory, &FabricRequest::StartNode(config))?;
+    println!("node {name} started");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Stops a node, forgets it with its disk, and deletes its object, so that its Pods go as well.
+///
+/// # Errors
+///
+/// When there is no such node.
+pub(crate) fn remove(context: &Context, name: &str) -> anyhow::Result<ExitCode> {
+    let directory = context.running()?;
+    find(&directory, name)?;
+    ask(&directory, &FabricRequest::RemoveNode { name: name.to_owned() })?;
+    let client = Client::from_kubeconfig(directory.kubeconfig())?;
+    match super::runtime()?.block_on(client.delete::<Node>(None, name, &DeleteOptions::default())) {
+        Err(error) if !error.is_not_found() => return Err(error.into()),
+        _ => {}
+    }
+    println!("node {name} removed");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints the nodes, those that are down too.
+///
+/// # Errors
+///
+/// When no cluster runs.
+pub(crate) fn list(context: &Context) -> anyhow::Result<ExitCode> {
+    let directory = context.running()?;
+    let FabricReply::Nodes(running) = ask(&directory, &FabricRequest::Nodes)? else {
+        bail!("the cluster's fabric said something unexpected");
+    };
+    println!("{:<16}{:<10}{:<14}{:<8}MEMORY", "NAME", "STATE", "ADDRESS", "CPU");
+    for node in registered(directory.path()) {
+        let config = node.config;
+        let state = match running.iter().any(|running| running.name == config.name) {
+            true => "running",
+            false if node.stopped => "stopped",
+            false => "booting",
+        };
+        let address = node_address(config.index).to_string();
+        let cpu = format!("{}.{:02}", config.cpu_millis / 1000, config.cpu_millis % 1000 / 10);
+        println!("{:<16}{state:<10}{address:<14}{cpu:<8}{}Mi", config.name, config.memory >> 20);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn find(directory: &StateDirectory, name: &str) -> anyhow::Result<NodeConfig> {
+    let known = registered(directory.path()).into_iter().find(|node| node.config.name == name);
+    Ok(known.with_context(|| format!("there is no node {name}: `podlab node list` shows them"))?.config)
+}
+
+fn ask(directory: &StateDirectory, request: &FabricRequest) -> anyhow::Result<FabricReply> {
+    match fabric::ask(directory.path(), request)? {
+        FabricReply::Failed { message } => bail!("{message}"),
+        reply => Ok(reply),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_nodes() {
+        for good in ["node2", "a", "gpu-1"] {
+            assert!(check_name(good).is_ok(), "{good}");
+        }
+        for bad in ["", "Node", "-a", "a-", "a.b", "../a", "a/b", &"a".repeat(64)] {
+            assert!(check_name(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_is_said_is_enforced() {
+        let size = Size { cpu: Some(positive("500m").unwrap()), memory: Some(positive("4Gi").unwrap()) };
+        let node = describe("node2", 2, &size);
+        assert_eq!((node.cpu_millis, node.memory, node.limited), (500, 4 << 30, true));
+        assert!(!describe("node1", 1, &Size::default()).limited);
+        assert!(positive("0").is_err() && positive("-1").is_err() && positive("many").is_err());
+    }
 }

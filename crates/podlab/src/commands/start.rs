@@ -4,8 +4,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::ExitCode;
 
-use podlab_linux::node::NodeConfig;
-
+use super::node::describe;
 use super::progress::Progress;
 use super::{Context, quoted};
 use crate::cli::StartArguments;
@@ -32,7 +31,9 @@ pub(crate) fn run(context: &Context, arguments: &StartArguments) -> anyhow::Resu
         directory: directory.path().to_owned(),
         workbook,
         port: arguments.port,
-        nodes: vec![this_machine_as_node("node1", 1)],
+        nodes: (1..=arguments.nodes.max(1))
+            .map(|index| describe(&format!("node{index}"), index, &arguments.size))
+            .collect(),
     };
     let command = context.command(&directory);
     // `podlab` in another shell has to find this cluster too.
@@ -96,12 +97,4 @@ fn link(target: &Path, place: &Path) -> std::io::Result<()> {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
         other => other,
     }
-}
-
-/// A node as large as this machine.
-fn this_machine_as_node(name: &str, index: u8) -> NodeConfig {
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    let system = rustix::system::sysinfo();
-    let memory = u64::from(system.mem_unit) * system.totalram as u64;
-    NodeConfig { name: name.to_owned(), index, cpu_millis: processors as u64 * 1000, memory, pods: 110 }
 }

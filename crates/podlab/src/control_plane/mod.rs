@@ -7,6 +7,7 @@
 mod book;
 mod inside;
 mod loops;
+mod node_doors;
 mod node_ports;
 mod readiness;
 
@@ -119,9 +120,6 @@ async fn run(config: ControlPlaneConfig) -> anyhow::Result<()> {
     let url = format!("https://{address}");
     write_private(&directory.kubeconfig(), pki.kubeconfig(&url).as_bytes())?;
     let client = Client::from_service(server.service(Identity::admin()));
-    for node in &config.nodes {
-        server.listen_unix(&directory.node_socket(node), Identity::node(node)).await?;
-    }
     let stop = CancellationToken::new();
     let clock = Arc::new(Real::new());
     let loops = loops::start(&server, pki.ca_certificate.clone(), clock.clone(), &stop);
@@ -132,6 +130,7 @@ async fn run(config: ControlPlaneConfig) -> anyhow::Result<()> {
     say(&Message::Serving { server: url, api_port: address.port(), book });
 
     let mut doors = tokio::task::JoinSet::new();
+    doors.spawn(node_doors::keep(server.clone(), directory.clone(), config.nodes));
     doors.spawn(inside::keep(server.clone(), client.clone(), directory.path().to_owned()));
     doors.spawn(node_ports::keep(client.clone(), directory.path().into()));
     let ready = tokio::spawn(readiness::watch(client, started, |node| say(&Message::Ready { node })));

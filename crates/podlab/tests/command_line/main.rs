@@ -13,6 +13,7 @@ mod images;
 mod lab;
 mod library;
 mod life;
+mod nodes;
 mod plug;
 mod real_cluster;
 mod rootless;
