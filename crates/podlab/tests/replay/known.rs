@@ -142,12 +142,7 @@ pub(crate) const SET_UP: &[SetUp] = &[
     ),
     set_up("how large a document is that has kinds we have not", &["388"], r"^\d+", "<n>"),
     set_up("the shell's own words", &["082"], r"bash: line \d+: kill: \(\d+\)", "bash: kill:"),
-    set_up(
-        "what was typed before the shell was there is echoed twice",
-        &["111"],
-        r"(?s)^.*?BusyBox",
-        "BusyBox",
-    ),
+    set_up("what was typed before the shell was there is echoed twice", &["111"], r"(?s)^.*?BusyBox", "BusyBox"),
     set_up("a shell with nothing to read asks where the cursor is", &["111"], "\x1b\\[6n", ""),
     set_up("an age in a cell", &["561"], r#""\d+s""#, r#""<age>""#),
     set_up("kubectl cp does not wait for the last words of tar", &["075", "077"], r"(?m)^tar: .*\n", ""),
