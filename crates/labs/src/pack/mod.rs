@@ -13,7 +13,7 @@
 //! Hidden checks belong into a pack that learners never get: they are made when the one who grades names the pack. A
 //! learner is told that such a check failed, its title, and the diagnosis; not what it looked for.
 //!
-//! `podlab pack check` says what is wrong with a pack: [`lint`] without a cluster, [`trial`] on one.
+//! `podlab pack check` says what is wrong with a pack: [`mod@lint`] without a cluster, [`trial`] on one.
 
 mod lint;
 pub mod trial;

@@ -1,6 +1,6 @@
 //! What a node does about Services: connections to a Service's addresses go to the Pods behind it.
 //!
-//! The decision, [`pools`], is pure: Services and EndpointSlices in, pools of addresses out. [`keep`] brings it to the
+//! The decision, [`pools`], is pure: Services and EndpointSlices in, pools of addresses out. [`mod@keep`] brings it to the
 //! node whenever one of them changes, by [`Backend::balance`](crate::backend::Backend::balance), which on Linux are
 //! packet rules ([`podlab_linux::network::Balancer`]). This is what `kube-proxy` does on a real node
 //! (k8s.io/kubernetes/pkg/proxy: `topology.go` for who is asked, `nftables/proxier.go` for the rules).
