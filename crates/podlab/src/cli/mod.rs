@@ -193,21 +193,25 @@ enum NodeCommand {
         size: commands::node::Size,
     },
     /// Stop a node as if its plug were pulled; its disk stays
+    #[command(after_help = "Examples:\n  podlab node stop node2")]
     Stop {
         /// The node's name: node1
         node: String,
     },
     /// Boot a node that was stopped
+    #[command(after_help = "Examples:\n  podlab node start node2")]
     Start {
         /// The node's name: node1
         node: String,
     },
     /// Stop a node and forget it, with its disk and its Pods
+    #[command(after_help = "Examples:\n  podlab node remove node2")]
     Remove {
         /// The node's name: node1
         node: String,
     },
     /// List the nodes, those that are down too
+    #[command(after_help = "Examples:\n  podlab node list")]
     List,
     /// Run a command on a node, in its namespaces
     #[command(after_help = "\
