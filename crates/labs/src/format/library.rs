@@ -55,6 +55,8 @@ pub enum LibraryError {
 #[serde(deny_unknown_fields)]
 struct Order {
     labs: Vec<String>,
+    /// The lab whose exercises come first, wherever it stands itself.
+    practice_from: Option<String>,
 }
 
 impl Library {
@@ -91,10 +93,17 @@ impl Library {
             library.labs.push(Arc::new(lab));
             library.folders.push(folder.join(&name));
         }
-        match unlisted.pop_first() {
-            Some(name) => Err(LibraryError::Order { name, what: "there is a folder, but it is not listed" }),
-            None => Ok(library),
+        if let Some(name) = unlisted.pop_first() {
+            return Err(LibraryError::Order { name, what: "there is a folder, but it is not listed" });
         }
+        if let Some(first) = order.practice_from {
+            if !library.labs.iter().any(|lab| lab.name == first) {
+                return Err(LibraryError::Order { name: first, what: "practice begins with it, and it is not listed" });
+            }
+            // Stable: within a lab, and among the other labs, the order stays.
+            library.exercises.sort_by_key(|exercise| exercise.lab != first);
+        }
+        Ok(library)
     }
 
     /// Adds a pack: its labs come after those that are there, its hidden checks after the others of their exercise.
@@ -129,7 +138,7 @@ impl Library {
         &self.labs
     }
 
-    /// The exercises, in the order of their labs.
+    /// The exercises, in the order of their labs, but for the lab that practice begins with: its own come first.
     pub fn exercises(&self) -> &[Exercise] {
         &self.exercises
     }
