@@ -112,7 +112,7 @@ fn a_sleep_and_words_of_the_grader_fool_nobody_and_links_are_not_followed() {
 
     let mut check = desk.podlab("", ["check"]);
     let shown = check.env("PODLAB_WORKBOOK", example()).assert().code(1);
-    shown.stdout(contains("\u{fffd}[2J").and(contains("\u{1b}").not()).and(contains("\nsettings-asked: passed").not()));
+    shown.stdout(contains(r"\u{1b}[2J").and(contains("\u{1b}").not()).and(contains("\nsettings-asked: passed").not()));
 
     let mine = desk.folder.join("settings-asked/greeter.yaml");
     std::fs::remove_file(&mine).unwrap();
