@@ -128,8 +128,7 @@ pub fn set_up_node(index: u8) -> Result<(), Refusal> {
     forward()?;
     // Pods reach their neighbours through the node (see `set_up_pod`); it must not tell them of the shorter way.
     for interface in ["all", POD_BRIDGE] {
-        let path = format!("/proc/sys/net/ipv4/conf/{interface}/send_redirects");
-        std::fs::write(&path, "0").during("write", path)?;
+        configure(&format!("sys/net/ipv4/conf/{interface}/send_redirects"), "0")?;
     }
     Ok(())
 }
@@ -182,11 +181,16 @@ pub fn open_own_namespace() -> Result<OwnedFd, Refusal> {
 
 /// Packets may pass through this network namespace (the setting belongs to the namespace of who writes it).
 fn forward() -> Result<(), Refusal> {
+    configure("sys/net/ipv4/ip_forward", "1")
+}
+
+/// Writes a setting below `/proc`.
+fn configure(setting: &str, value: &str) -> Result<(), Refusal> {
     use rustix::fs::{Mode, OFlags};
-    let (proc, setting) = ("/proc", "sys/net/ipv4/ip_forward");
+    let proc = "/proc";
     let write = |proc: BorrowedFd<'_>| {
         let file = rustix::fs::openat(proc, setting, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
-        rustix::io::write(&file, b"1").map(drop)
+        rustix::io::write(&file, value.as_bytes()).map(drop)
     };
     let shown = rustix::fs::open(proc, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).during("open", proc)?;
     let written = match write(shown.as_fd()) {

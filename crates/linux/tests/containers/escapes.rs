@@ -173,7 +173,8 @@ pub(crate) fn attaching_leaves_nothing() -> Result<(), String> {
         let (reply, descriptors) = connection.ask::<_, Reply>(&request, &[]).map_err(text)?;
         equal(&(reply, descriptors.len()), &(Reply::Attached { stdin: true, terminal: false }, 1))?;
     }
-    equal(&open()?, &before)
+    // The connection of an earlier question may still have been open.
+    equal(&(open()? <= before), &true)
 }
 
 /// What lies in a Pod's directory is nobody else's business.
