@@ -10,11 +10,16 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     zoo(
         "completed",
         &[
-            Same(&["200-watch-completed", "230-describe-completed", "231-yaml-completed", "232-logs-completed"]),
+            Same(&["200-watch-completed"]),
+            Do("event completed Started"),
+            Same(&["230-describe-completed", "231-yaml-completed", "232-logs-completed"]),
             Same(&["242-exec-completed"]),
         ],
     ),
-    zoo("failed", &[Same(&["201-watch-failed", "230-describe-failed", "231-yaml-failed"])]),
+    zoo(
+        "failed",
+        &[Same(&["201-watch-failed"]), Do("event failed Started"), Same(&["230-describe-failed", "231-yaml-failed"])],
+    ),
     zoo(
         "init",
         &[
@@ -22,7 +27,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
             Same(&["238-logs-init-default", "239-logs-init-all"]),
         ],
     ),
-    zoo("oom", &[Same(&["207-watch-oom", "230-describe-oom", "231-yaml-oom"])]),
+    zoo("oom", &[Same(&["207-watch-oom"]), Do("event oom Started"), Same(&["230-describe-oom", "231-yaml-oom"])]),
     zoo(
         "sidecar",
         &[
@@ -59,6 +64,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         &[
             Do("kubectl apply -f env.yaml"),
             Do("kubectl wait --for=jsonpath={.status.phase}=Succeeded pod/envpod --timeout=60s"),
+            Do("event envpod Started"),
             Same(&["230-describe-envpod", "231-yaml-envpod", "241-logs-envpod"]),
         ],
     ),
@@ -67,6 +73,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         &[
             Do("kubectl apply -f configmap.yaml -f configmap-pod.yaml"),
             Do("kubectl wait --for=condition=Ready pod/cm-pod --timeout=60s"),
+            Do("event cm-pod Started"),
             Same(&["230-describe-cm-pod", "231-yaml-cm-pod", "246-cat-configmap"]),
         ],
     ),
