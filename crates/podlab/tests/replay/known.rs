@@ -58,7 +58,7 @@ pub(crate) const SET_UP: &[SetUp] = &[
     set_up(
         "how often it was asked before it had come up",
         &["230-describe-startup"],
-        r"\(x\d over <age>\)( +kubelet +Startup)",
+        r"\(x\d over [^)]*\)( +kubelet +Startup)",
         "(<n>)$1",
     ),
     set_up("kubectl cp does not wait for the last words of tar", &["448"], r"tar: |[Rr]emoving leading .*\n", ""),
