@@ -56,6 +56,18 @@ const fn set_up(
 
 pub(crate) const SET_UP: &[SetUp] = &[
     set_up(
+        "the first question may come before the program listens",
+        &["213"],
+        r"(ContainerCreating +0 +\S+\n)readiness +0/1 +Running +0 +\S+\n",
+        "$1",
+    ),
+    set_up(
+        "the first question may come before the program listens",
+        &["230-describe-readiness"],
+        r"(?m)^  Warning +Unhealthy .*connection refused\n",
+        "",
+    ),
+    set_up(
         "how often it was asked before it had come up",
         &["230-describe-startup"],
         r"\(x\d over [^)]*\)( +kubelet +Startup)",
