@@ -14,7 +14,7 @@ pub(super) enum ExerciseCommand {
 A folder an exercise, with its task and a starter; progress.txt says what is done. Called again, it adds the exercises
 that have come since, and touches nothing that is there.
 
-Example:
+Examples:
   podlab init ~/pods && cd ~/pods && podlab watch")]
     Init {
         /// The folder: a new one, an empty one or a workspace
@@ -90,14 +90,14 @@ Examples:
     #[command(after_help = "\
 What you had is kept beside it. Hints and solutions you saw stay recorded.
 
-Example:
+Examples:
   podlab reset kuard-ports")]
     Reset {
         /// The exercise [default: that of the current folder, else the first that is not passed]
         exercise: Option<String>,
     },
     /// Show the exercises of a workspace and how far they are
-    #[command(after_help = "Example:\n  cd ~/pods && podlab list")]
+    #[command(after_help = "Examples:\n  cd ~/pods && podlab list")]
     List,
 }
 
