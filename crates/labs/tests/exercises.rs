@@ -10,6 +10,7 @@ use insta::assert_snapshot;
 use podlab_labs::commands::Outcome;
 use podlab_labs::format::{Exercise, Library};
 use podlab_labs::grade::{self, Grade};
+use podlab_labs::needs::Need;
 use podlab_labs::normalise::normalise;
 use podlab_labs::pack::trial::{self, Answer};
 use podlab_labs::{Cluster, Workbook};
@@ -36,10 +37,13 @@ fn exercises_of(lab: &str) {
     let Some(kubectl) = Kubectl::find("1.32") else { return };
     let library = library();
     let lab = library.lab(lab).unwrap();
-    let running = podlab_testkit::Cluster::start();
+    let exercises: Vec<_> = library.exercises().iter().filter(|exercise| exercise.lab == lab.name).collect();
+    let several = exercises.iter().any(|exercise| exercise.needs.contains(&Need::Nodes));
+    let builder = podlab_testkit::Cluster::builder();
+    let running = if several { builder.argument("--nodes").argument("3") } else { builder }.start();
     let cluster = Cluster::new(running.kubeconfig()).with_dir(running.directory());
     let cluster = Cluster { kubectl: podlab_labs::Kubectl::Program(kubectl.program().to_owned()), ..cluster };
-    let exercises = library.exercises().iter().filter(|exercise| exercise.lab == lab.name);
+    let exercises = exercises.into_iter();
     let answers = exercises.flat_map(|exercise| trial::answers(exercise).map(move |answer| (exercise, answer)));
     let grades = answers.map(|(exercise, answer)| {
         let cluster = &cluster;
@@ -149,6 +153,11 @@ fn what_is_a_pod() {
 #[test]
 fn thinking_with_pods() {
     exercises_of("thinking-with-pods");
+}
+
+#[test]
+fn capstone() {
+    exercises_of("capstone");
 }
 
 /// A lab without its test would have exercises whose solutions nobody tried.

@@ -171,6 +171,11 @@ fn thinking_with_pods() {
     lab("thinking-with-pods");
 }
 
+#[test]
+fn capstone() {
+    lab("capstone");
+}
+
 /// A lab without its test would be one that nobody ran.
 #[test]
 fn every_lab_has_a_test() {

@@ -5,6 +5,7 @@ mod shell;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use podlab_client::Client;
 pub use process::{Live, Stream};
@@ -13,10 +14,13 @@ pub use shell::Shell;
 use tokio::time::Instant;
 
 use crate::Cluster;
-use crate::api::{ObjectName, WaitError};
+use crate::api::{Kind, ObjectName, WaitError};
 use crate::format::{Lab, Step};
 use crate::needs::{self, Missing};
 use crate::transcript::Transcript;
+
+/// How long a node may take to end what is on it.
+const REMOVAL: Duration = Duration::from_secs(60);
 
 /// A lab on its way: what runs in the background, and the folder its commands work in.
 pub struct Runner {
@@ -151,9 +155,25 @@ impl Runner {
     /// When the cluster does not answer, or an object does not go.
     pub async fn clean(&mut self) -> Result<(), RunError> {
         self.background.clear();
-        for object in &self.lab.creates {
+        let (nodes, objects): (Vec<_>, Vec<_>) = self.lab.creates.iter().partition(|object| object.kind == Kind::Node);
+        // A node first: what was on one that is down waits for it.
+        for node in nodes {
+            self.remove(&node.name).await?;
+        }
+        for object in objects {
             object.delete(&self.client, &self.lab.namespace).await.map_err(RunError::Wait)?;
         }
+        Ok(())
+    }
+}
+
+impl Runner {
+    /// Removes a node that the lab added. One that is not there, or not any more, is as good.
+    async fn remove(&self, node: &str) -> Result<(), RunError> {
+        let command = format!("podlab node remove {node}");
+        let failed = |source| RunError::Process { command: command.clone(), source };
+        let mut running = self.shell.start(&command).map_err(failed)?;
+        running.finish(Instant::now() + REMOVAL, &mut |_: Stream, _: &[u8]| {}).await.map_err(failed)?;
         Ok(())
     }
 }
