@@ -11,6 +11,9 @@ use podlab_client::{Cache, Client, ListOptions};
 use podlab_runtime::clock::Clock;
 
 /// The cluster's time, without the type of its clock.
+///
+/// What is decided waits by it. What waits for another process (a watch that broke, a write that failed) waits by the wall:
+/// a clock that stands must not keep the parts of a cluster from each other.
 #[derive(Clone)]
 pub struct Time {
     now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
@@ -52,12 +55,6 @@ impl Time {
         }
     }
 
-    /// How clients wait.
-    #[must_use]
-    pub fn sleeper(&self) -> Sleeper {
-        self.sleeper.clone()
-    }
-
     /// How recorders tell the time.
     #[must_use]
     pub fn stamps(&self) -> podlab_client::events::Now {
@@ -88,7 +85,7 @@ impl Context {
         if let Some(cache) = caches.iter().find_map(|cache| cache.downcast_ref::<Cache<K>>()) {
             return cache.clone();
         }
-        let cache = Cache::spawn(self.client.clone(), None, ListOptions::default(), self.time.sleeper());
+        let cache = Cache::spawn(self.client.clone(), None, ListOptions::default(), Sleeper::wall());
         caches.push(Box::new(cache.clone()));
         cache
     }
@@ -96,6 +93,6 @@ impl Context {
     /// A recorder of events in the name of a controller.
     #[must_use]
     pub fn recorder(&self, component: &str) -> Recorder {
-        Recorder::spawn(self.client.clone(), component, "", self.time.stamps(), self.time.sleeper())
+        Recorder::spawn(self.client.clone(), component, "", self.time.stamps(), Sleeper::wall())
     }
 }

@@ -15,6 +15,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time as Stamp};
 use podlab_client::Object;
 use podlab_client::cache::{Change, Changes, Key};
 use podlab_client::events::{EventType, Occurrence, Recorder, reference};
+use podlab_client::sleeper::Sleeper;
 use podlab_client::{Cache, Client, Error, ListOptions, Patch};
 use podlab_runtime::scheduler::queue::Queue;
 use podlab_runtime::scheduler::{Diagnosis, Incoming, NodeInfo, PodInfo, Snapshot, schedule};
@@ -60,12 +61,12 @@ struct Scheduler {
 /// Runs the scheduler.
 pub async fn run(client: Client, host: String, time: Time) {
     let instance = format!("{NAME}-{host}");
-    let (recorder, record) = Recorder::new_series(client.clone(), NAME, &instance, time.stamps(), time.sleeper());
-    let pods = Cache::<Pod>::spawn(client.clone(), None, ListOptions::default(), time.sleeper());
-    let nodes = Cache::<Node>::spawn(client.clone(), None, ListOptions::default(), time.sleeper());
+    let (recorder, record) = Recorder::new_series(client.clone(), NAME, &instance, time.stamps(), Sleeper::wall());
+    let pods = Cache::<Pod>::spawn(client.clone(), None, ListOptions::default(), Sleeper::wall());
+    let nodes = Cache::<Node>::spawn(client.clone(), None, ListOptions::default(), Sleeper::wall());
     // Without all Pods a node looks emptier than it is.
-    let claims = Cache::<PersistentVolumeClaim>::spawn(client.clone(), None, ListOptions::default(), time.sleeper());
-    let volumes = Cache::<PersistentVolume>::spawn(client.clone(), None, ListOptions::default(), time.sleeper());
+    let claims = Cache::<PersistentVolumeClaim>::spawn(client.clone(), None, ListOptions::default(), Sleeper::wall());
+    let volumes = Cache::<PersistentVolume>::spawn(client.clone(), None, ListOptions::default(), Sleeper::wall());
     tokio::join!(pods.synced(), nodes.synced(), claims.synced(), volumes.synced());
     let watched =
         Watched { pods: pods.changes(), nodes: nodes.changes(), claims: claims.changes(), volumes: volumes.changes() };

@@ -70,7 +70,7 @@ pub async fn run(context: Context, certificate: String) {
     let namespaces = context.cache::<Namespace>();
     // Only the objects of these names, not all ConfigMaps of the cluster.
     let named = |name: &str| ListOptions::default().fields(format!("metadata.name={name}"));
-    let (client, sleeper) = (&context.client, context.time.sleeper());
+    let (client, sleeper) = (&context.client, podlab_client::sleeper::Sleeper::wall());
     let accounts = Cache::<ServiceAccount>::spawn(client.clone(), None, named(ACCOUNT), sleeper.clone());
     let config_maps = Cache::<ConfigMap>::spawn(client.clone(), None, named(CONFIG_MAP), sleeper);
     tokio::join!(namespaces.synced(), accounts.synced(), config_maps.synced());

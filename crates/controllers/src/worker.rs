@@ -59,7 +59,7 @@ where
                 } else {
                     tracing::warn!(controller = name, %key, %error, "failed, will be tried again");
                 }
-                queue.failed(key, time.elapsed());
+                queue.failed(key, std::time::Instant::now());
             }
         }
     }

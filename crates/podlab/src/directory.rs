@@ -149,9 +149,14 @@ impl StateDirectory {
         self.0.join("bin")
     }
 
+    /// What all processes of the cluster see: sockets, and the cluster's clock.
+    pub(crate) fn run(&self) -> PathBuf {
+        self.0.join("run")
+    }
+
     /// The API server's socket for the kubelet of `node`.
     pub(crate) fn node_socket(&self, node: &str) -> PathBuf {
-        self.0.join("run").join(format!("{node}.sock"))
+        self.run().join(format!("{node}.sock"))
     }
 
     pub(crate) fn log(&self, part: &str) -> PathBuf {

@@ -2,6 +2,7 @@
 //!
 //! It may be killed at any moment; its node's init starts it again, and it goes on from what runs.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use anyhow::Context;
 use podlab_client::Client;
 use podlab_linux::node::KubeletConfig;
 use podlab_runtime::backend::linux::Linux;
-use podlab_runtime::clock::Real;
+use podlab_runtime::clock::Shared;
 use podlab_runtime::kubelet;
 use tokio::net::UnixListener;
 
@@ -47,7 +48,9 @@ async fn run(config: KubeletConfig) -> anyhow::Result<()> {
     // A node without one is a node whose Pods resolve nothing but their own names.
     let resolv_conf = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
     let client = Client::unix(&config.api_socket).user_agent("kubelet");
-    let backend = Arc::new(Linux::new(config)?);
+    // The hand on the clock and the API server's socket are in the same directory.
+    let clock = Shared::open(config.api_socket.parent().unwrap_or(Path::new("/")))?;
+    let backend = Arc::new(Linux::new(config, clock.clone())?);
     let config = kubelet::KubeletConfig { listener, resolv_conf };
-    Ok(kubelet::run(config, backend, Arc::new(Real::new()), client).await?)
+    Ok(kubelet::run(config, backend, Arc::new(clock), client).await?)
 }

@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
@@ -67,6 +68,7 @@ Examples:
   podlab start                   in the foreground; Ctrl-C stops it
   podlab start --detach          returns once the node is Ready
   podlab start --port 8000       the book on port 8000 and no other
+  podlab start --behind 1d       a new cluster whose clock can be sped up (podlab clock --help)
   eval \"$(podlab start --detach | grep ^export)\"
                                  and kubectl works in this shell")]
     Start(StartArguments),
@@ -143,6 +145,9 @@ Examples:
         after_help = "Examples:\n  podlab node exec node1 -- ip address\n  podlab node add\n  podlab node stop node2"
     )]
     Node(NodeCommand),
+    /// Hold the cluster's clock: let it stand, run fast, or go ahead
+    #[command(subcommand, after_help = commands::clock::HELP)]
+    Clock(commands::clock::ClockCommand),
     /// List, walk through and verify the labs
     #[command(subcommand, after_help = "Examples:\n  podlab lab list\n  podlab lab run kuard")]
     Lab(LabCommand),
@@ -178,6 +183,9 @@ pub(crate) struct StartArguments {
     /// How many nodes there are at least; those added later come back as well
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=250))]
     pub(crate) nodes: u8,
+    /// Start the clock of a new cluster this far in the past: room to step it and to speed it up
+    #[arg(long, value_name = "DURATION", value_parser = commands::clock::duration)]
+    pub(crate) behind: Option<Duration>,
     #[command(flatten)]
     pub(crate) size: commands::node::Size,
 }
@@ -394,6 +402,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Node(NodeCommand::Remove { node }) => commands::node::remove(&context, &node),
         Command::Node(NodeCommand::List) => commands::node::list(&context),
         Command::Node(NodeCommand::Exec { node, command }) => commands::node::exec(&context, &node, &command),
+        Command::Clock(command) => commands::clock::run(&context, &command),
         Command::Lab(LabCommand::List) => commands::lab::list(&context),
         Command::Lab(LabCommand::Run { lab, auto, kubeconfig }) => commands::lab::run(&context, &lab, auto, kubeconfig),
         Command::Lab(LabCommand::Shell { lab, kubeconfig }) => commands::lab::shell(&context, &lab, kubeconfig),

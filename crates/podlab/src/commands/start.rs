@@ -4,6 +4,8 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::ExitCode;
 
+use anyhow::bail;
+
 use super::node::describe;
 use super::progress::Progress;
 use super::{Context, quoted};
@@ -27,7 +29,16 @@ pub(crate) fn run(context: &Context, arguments: &StartArguments) -> anyhow::Resu
         }
         None => None,
     };
+    if arguments.behind.is_some() && directory.store().exists() {
+        bail!(
+            "the cluster in {} has its time already: a clock is never set back\n\
+             --behind is for a new one: name another directory, or delete this one with `{} stop --delete`",
+            directory.path().display(),
+            context.command(&directory)
+        );
+    }
     let config = MachineConfig {
+        behind: arguments.behind,
         directory: directory.path().to_owned(),
         workbook,
         port: arguments.port,

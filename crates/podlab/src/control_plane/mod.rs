@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use podlab_apiserver::{Identity, Pki, Server, ServerConfig, Storage, UnixNodes};
 use podlab_client::Client;
-use podlab_runtime::clock::Real;
+use podlab_runtime::clock::{Clock, Shared};
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -104,14 +104,15 @@ pub(crate) fn main(config: ControlPlaneConfig) -> ExitCode {
 
 async fn run(config: ControlPlaneConfig) -> anyhow::Result<()> {
     let unplugged = watch_plug();
-    let started = jiff::Timestamp::now();
     let directory = StateDirectory::at(config.directory.clone());
+    let clock = Arc::new(Shared::open(&directory.run())?);
+    let (started, now) = (clock.now(), clock.clone());
     let ports = Ports::remembered(&directory);
     let pki = Pki::open(&directory.pki())?;
     let server = Server::start(ServerConfig {
         storage: Storage::File(directory.store()),
         pki: pki.clone(),
-        now: Arc::new(jiff::Timestamp::now),
+        now: Arc::new(move || now.now()),
         nodes: Arc::new(UnixNodes { nodes: directory.nodes() }),
     })
     .await?;
@@ -121,8 +122,7 @@ async fn run(config: ControlPlaneConfig) -> anyhow::Result<()> {
     write_private(&directory.kubeconfig(), pki.kubeconfig(&url).as_bytes())?;
     let client = Client::from_service(server.service(Identity::admin()));
     let stop = CancellationToken::new();
-    let clock = Arc::new(Real::new());
-    let loops = loops::start(&server, pki.ca_certificate.clone(), clock.clone(), &stop);
+    let loops = loops::start(&server, pki.ca_certificate.clone(), clock, &stop);
     let book = match config.workbook {
         Some(workbook) => Some(book::serve(&directory, workbook, config.port, ports.book, stop.clone()).await?),
         None => None,

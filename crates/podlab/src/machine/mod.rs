@@ -16,6 +16,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use podlab_linux::{cgroups, fabric, janitor, node};
+use podlab_runtime::clock::Hand;
 use serde::{Deserialize, Serialize};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
@@ -48,6 +49,8 @@ pub(crate) struct MachineConfig {
     /// The book's port, when it was named; then no other one will do.
     pub(crate) port: Option<u16>,
     pub(crate) nodes: Vec<node::NodeConfig>,
+    /// How far in the past the clock of a new cluster starts.
+    pub(crate) behind: Option<Duration>,
 }
 
 /// The background copy: reports go to standard output, which is a pipe to `start --detach`.
@@ -74,6 +77,7 @@ fn machine(config: MachineConfig, say: &mut dyn FnMut(Report)) -> anyhow::Result
     directory.create()?;
     let _lock = lock::take(&directory)?;
     crate::logging::to_file(&directory.log("machine"))?;
+    Hand::of(directory.path()).begin(config.behind)?;
     // For all parts together: what the fabric makes there the janitor has to be able to remove.
     if let Err(refusal) = cgroups::make_writable() {
         tracing::warn!(%refusal, "cgroups stay read-only");

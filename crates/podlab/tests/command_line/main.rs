@@ -5,6 +5,7 @@ mod bad_input;
 mod book;
 mod class;
 mod clients;
+mod clock;
 mod debug;
 mod deletion;
 mod doctor;

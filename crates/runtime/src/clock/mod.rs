@@ -1,4 +1,9 @@
 //! Time, as decision code sees it.
+//!
+//! | clock | whose |
+//! |---|---|
+//! | [`Shared`] | a cluster's: one in all its processes, and [`Hand`] is the hand on it (`podlab clock`) |
+//! | [`Held`] | a test's |
 
 use std::future::Future;
 use std::sync::Arc;
@@ -6,11 +11,15 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+mod hand;
 mod held;
-mod real;
+mod line;
+mod shared;
 
+pub use hand::{ClockError, FASTEST, Hand, Held as Hold, Shown};
 pub use held::Held;
-pub use real::Real;
+pub use line::{Ahead, Line, Moment, PACE, Stretch};
+pub use shared::Shared;
 
 /// The only source of time for decisions: probes, back-offs, grace periods, deadlines and the stamps in objects.
 ///

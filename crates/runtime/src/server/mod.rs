@@ -163,7 +163,7 @@ async fn container_logs<B: Backend, C: Clock>(
     let running =
         Arc::new(move || pods.pod(&namespace, &name).is_some_and(|pod| lookup::runs(&pod, &container, attempt)));
     let (to, mut from) = mpsc::channel(LOG_QUEUE);
-    tokio::spawn(logs::send(file, options, node.clock.now(), Writer { running, changes, next }, to));
+    tokio::spawn(logs::send(file, options, jiff::Timestamp::now(), Writer { running, changes, next }, to));
     let pieces = futures_util::stream::poll_fn(move |context| from.poll_recv(context));
     Ok(text(Body::from_stream(pieces)))
 }

@@ -6,7 +6,7 @@ use podlab_linux::wire::WireError;
 use tokio::sync::mpsc;
 
 use super::conversation::Conversation;
-use super::{Linux, on_disk, pods};
+use super::{Linux, on_disk};
 use crate::backend::{BackendError, Event, PodUid};
 
 /// Events that the kubelet has not taken yet. Beyond that, supervisors wait.
@@ -98,7 +98,7 @@ impl Linux {
 
     async fn send_exit(&self, pod: &PodUid, report: ContainerReport) {
         if let Some(exit) = report.exit {
-            let exit = pods::describe_exit(exit);
+            let exit = self.describe_exit(exit);
             self.send(Event::Exited { pod: pod.clone(), container: report.id, exit }).await;
         }
     }

@@ -30,6 +30,8 @@ use podlab_linux::paths::PodDirectory;
 use podlab_linux::xray::Xray;
 use tokio::sync::mpsc;
 
+use crate::clock::Shared;
+
 use super::{
     Backend, BackendError, Collected, ContainerConfig, ContainerId, Event, ExecConfig, Image, ImageError, NetworkCheck,
     NodeFacts, NodeUsage, PodConfig, PodState, PodUid, ProbeOutcome, Qos, Stream, Streams, Volume,
@@ -43,6 +45,8 @@ pub struct Linux {
 
 struct Inner {
     config: KubeletConfig,
+    /// What supervisors wrote down by the wall clock is told in its time.
+    clock: Shared,
     store: Store,
     facts: NodeFacts,
     /// The Burstable Pods and what they request of the processor, in thousandths of a core.
@@ -55,12 +59,14 @@ struct Inner {
 
 impl Linux {
     /// The node that this process (a kubelet) is on. To be called in the node's namespaces.
-    pub fn new(config: KubeletConfig) -> Result<Self, podlab_images::ImageError> {
+    pub fn new(config: KubeletConfig, clock: Shared) -> Result<Self, podlab_images::ImageError> {
         let store = Store::open(&config.images, Path::new("/proc/self/exe"))?;
         let facts = facts::read(&config);
         qos::set_up(&config);
         let (events, burstable) = (Mutex::new(None), Mutex::default());
-        Ok(Self { inner: Arc::new(Inner { config, store, facts, burstable, events, balancer: Mutex::default() }) })
+        Ok(Self {
+            inner: Arc::new(Inner { config, clock, store, facts, burstable, events, balancer: Mutex::default() }),
+        })
     }
 
     fn directory(&self, uid: &PodUid) -> PodDirectory {
@@ -213,7 +219,7 @@ impl Backend for Linux {
 
     async fn usage(&self) -> Result<NodeUsage, BackendError> {
         let inner = self.inner.clone();
-        Ok(on_disk(move || usage::read(&inner.config)).await)
+        Ok(on_disk(move || usage::read(&inner.config, &inner.clock)).await)
     }
 
     async fn log(&self, uid: &PodUid, container: &str, attempt: u32) -> Result<tokio::fs::File, BackendError> {

@@ -12,6 +12,7 @@ use rustix::mount::UnmountFlags;
 use super::conversation::failed;
 use super::{Linux, on_disk};
 use crate::backend::{BackendError, ContainerState, Exit, PodConfig, PodState, PodUid, Qos, Resources};
+use crate::clock::Shared;
 
 impl Linux {
     pub(super) async fn list_pods(&self) -> Result<Vec<PodState>, BackendError> {
@@ -66,8 +67,29 @@ impl Linux {
             name: record.spec.name,
             ip,
             alive,
-            created_at: past(record.created_at),
-            containers: containers.into_iter().map(describe_container).collect(),
+            created_at: past(&self.inner.clock, record.created_at),
+            containers: containers.into_iter().map(|container| self.describe_container(container)).collect(),
+        }
+    }
+
+    fn describe_container(&self, report: ContainerReport) -> ContainerState {
+        ContainerState {
+            id: report.id,
+            name: report.name,
+            attempt: report.attempt,
+            image_id: report.image_id,
+            started_at: past(&self.inner.clock, report.started_at),
+            exit: report.exit.map(|exit| self.describe_exit(exit)),
+        }
+    }
+
+    pub(super) fn describe_exit(&self, exit: ExitReport) -> Exit {
+        Exit {
+            code: exit.code,
+            signal: exit.signal,
+            finished_at: past(&self.inner.clock, exit.finished_at),
+            oom_killed: exit.out_of_memory,
+            message: exit.message,
         }
     }
 
@@ -112,31 +134,10 @@ pub(super) fn limits(resources: &Resources) -> Limits {
     }
 }
 
-fn describe_container(report: ContainerReport) -> ContainerState {
-    ContainerState {
-        id: report.id,
-        name: report.name,
-        attempt: report.attempt,
-        image_id: report.image_id,
-        started_at: past(report.started_at),
-        exit: report.exit.map(describe_exit),
-    }
-}
-
-pub(super) fn describe_exit(exit: ExitReport) -> Exit {
-    Exit {
-        code: exit.code,
-        signal: exit.signal,
-        finished_at: past(exit.finished_at),
-        oom_killed: exit.out_of_memory,
-        message: exit.message,
-    }
-}
-
-/// What was written down about the past. A stamp from the future is one from before the clock was set back: a wait that
-/// began there would last until then.
-pub(super) fn past(nanoseconds: u64) -> Timestamp {
-    Timestamp::from_nanosecond(i128::from(nanoseconds)).unwrap_or_default().min(Timestamp::now())
+/// The cluster's time of what was written down. A stamp from the future is one from before the clock was set back: a wait
+/// that began there would last until then, so it happened now.
+pub(super) fn past(clock: &Shared, nanoseconds: u64) -> Timestamp {
+    clock.at_wall(Timestamp::from_nanosecond(i128::from(nanoseconds)).unwrap_or_default())
 }
 
 /// Removes a Pod's directory and everything below it; nothing that is mounted there.
@@ -163,17 +164,6 @@ fn mounts_below<'a>(mountinfo: &'a str, directory: &Path) -> Vec<&'a Path> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_was_written_down_in_the_future_happened_now() {
-        let before = Timestamp::now();
-        let future = u64::try_from(before.as_nanosecond()).unwrap() + 3600 * 1_000_000_000;
-        let end =
-            ExitReport { code: 3, signal: None, finished_at: future, out_of_memory: false, message: String::new() };
-        let seen = describe_exit(end).finished_at;
-        assert!(before <= seen && seen <= Timestamp::now());
-        assert_eq!(past(7_000_000_000), Timestamp::from_second(7).unwrap());
-    }
 
     #[test]
     fn mounts_are_taken_off_in_the_reverse_order() {

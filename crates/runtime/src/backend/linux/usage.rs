@@ -6,8 +6,9 @@ use podlab_linux::supervisor::record::{self, PodRecord};
 
 use super::pods::past;
 use crate::backend::{ContainerUsage, NodeUsage, PodUsage};
+use crate::clock::Shared;
 
-pub(super) fn read(config: &KubeletConfig) -> NodeUsage {
+pub(super) fn read(config: &KubeletConfig, clock: &Shared) -> NodeUsage {
     let entries = std::fs::read_dir(&config.pods).into_iter().flatten().flatten();
     let directories = entries.map(|entry| PodDirectory::new(&config.pods, &entry.file_name().to_string_lossy()));
     let pods = directories.filter_map(|directory| {
@@ -17,7 +18,7 @@ pub(super) fn read(config: &KubeletConfig) -> NodeUsage {
             let usage = config.cgroups.cgroup(&format!("{}/{}", pod.spec.cgroup, container.id)).usage();
             ContainerUsage {
                 name: container.name,
-                started_at: past(container.started_at),
+                started_at: past(clock, container.started_at),
                 cpu_nanoseconds: usage.cpu_nanoseconds,
                 memory: usage.memory,
             }
