@@ -3,6 +3,7 @@
 //! An image's `/kuard` is a link to the static `podlab` binary; which program it is, the name it was called by says,
 //! as in busybox. A program here does what its namesake does as far as the texts use it, and costs a few megabytes.
 
+mod coredns;
 mod kuard;
 mod log;
 mod nginx;
@@ -19,6 +20,7 @@ struct Applet {
 }
 
 const APPLETS: &[Applet] = &[
+    Applet { name: "coredns", main: coredns::main },
     Applet { name: "kuard", main: kuard::main },
     Applet { name: "nginx", main: nginx::main },
     Applet { name: "pause", main: pause::main },
@@ -43,6 +45,6 @@ mod tests {
     #[test]
     fn an_unknown_name_is_no_applet() {
         assert!(super::run("podlab", Vec::new()).is_none());
-        assert_eq!(super::names().collect::<Vec<_>>(), ["kuard", "nginx", "pause", super::nginx::WORKER]);
+        assert_eq!(super::names().collect::<Vec<_>>(), ["coredns", "kuard", "nginx", "pause", super::nginx::WORKER]);
     }
 }

@@ -32,6 +32,8 @@ struct Shared {
     transport: Transport,
     /// `Bearer …`, sent with every request.
     authorization: Option<HeaderValue>,
+    /// Where the token of a request's `Authorization` is read, when it changes with time.
+    token_file: Option<PathBuf>,
     user_agent: HeaderValue,
     /// The namespace of the kubeconfig's context.
     namespace: String,
@@ -70,19 +72,14 @@ impl Client {
     /// # Errors
     /// When the token has characters that no header can carry.
     pub fn from_endpoint(endpoint: Endpoint) -> Result<Self, Error> {
-        let authorization = match &endpoint.token {
-            Some(token) => {
-                let mut value = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| Error::Kubeconfig {
-                    path: endpoint.file.clone(),
-                    reason: "the token has characters that no header can carry".to_owned(),
-                })?;
-                value.set_sensitive(true);
-                Some(value)
-            }
-            None => None,
-        };
-        let namespace = endpoint.namespace.clone();
-        Ok(Self::new(Transport::network(endpoint), authorization, &namespace))
+        let authorization = endpoint.token.as_ref().map(|token| bearer(token, &endpoint.file)).transpose()?;
+        let (namespace, token_file) = (endpoint.namespace.clone(), endpoint.token_file.clone());
+        let mut client = Self::new(Transport::network(endpoint), authorization, &namespace);
+        // It was just made: nobody else has it.
+        if let Some(shared) = Arc::get_mut(&mut client.shared) {
+            shared.token_file = token_file;
+        }
+        Ok(client)
     }
 
     /// Says in every request who asks; the server notes it as the manager of the fields that are written.
@@ -97,7 +94,8 @@ impl Client {
 
     fn new(transport: Transport, authorization: Option<HeaderValue>, namespace: &str) -> Self {
         let user_agent = HeaderValue::from_static(concat!("podlab/", env!("CARGO_PKG_VERSION")));
-        Client { shared: Arc::new(Shared { transport, authorization, user_agent, namespace: namespace.to_owned() }) }
+        let namespace = namespace.to_owned();
+        Client { shared: Arc::new(Shared { transport, authorization, token_file: None, user_agent, namespace }) }
     }
 
     /// The namespace of the kubeconfig's context; `default` when it names none.
@@ -117,6 +115,10 @@ impl Client {
         parts.headers.entry(header::ACCEPT).or_insert(HeaderValue::from_static("application/json"));
         if let Some(value) = &self.shared.authorization {
             parts.headers.entry(header::AUTHORIZATION).or_insert_with(|| value.clone());
+        }
+        if let Some(path) = &self.shared.token_file {
+            let fail = |reason| Error::Kubeconfig { path: path.clone(), reason };
+            parts.headers.insert(header::AUTHORIZATION, bearer(&kubeconfig::read_token(path).map_err(fail)?, path)?);
         }
         let body = Full::new(body).map_err(|never| match never {}).boxed_unsync();
         self.shared
@@ -263,4 +265,14 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
 /// Boxes the body of an answer that came over a connection.
 pub(crate) fn boxed(response: http::Response<Incoming>) -> http::Response<Body> {
     response.map(|body| body.map_err(BoxError::from).boxed_unsync())
+}
+
+/// The header that carries a token, which is never shown.
+fn bearer(token: &str, file: &FilePath) -> Result<HeaderValue, Error> {
+    let mut value = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| Error::Kubeconfig {
+        path: file.to_owned(),
+        reason: "the token has characters that no header can carry".to_owned(),
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
 }

@@ -23,6 +23,8 @@ pub struct Endpoint {
     pub server: http::Uri,
     pub(crate) tls: Option<Arc<rustls::ClientConfig>>,
     pub(crate) token: Option<String>,
+    /// Read anew for each request: somebody renews what is in it.
+    pub(crate) token_file: Option<PathBuf>,
     /// The context's namespace, or `default`.
     pub namespace: String,
 }
@@ -112,6 +114,31 @@ pub fn load(path: &Path, context: Option<&str>) -> Result<Endpoint, Error> {
     resolve(&config, path, context).map_err(fail)
 }
 
+/// The API server as a Pod sees it: at the address in its environment, by the files of its service account, which lie in
+/// `account` (`/var/run/secrets/kubernetes.io/serviceaccount`). `server` is `https://ADDRESS:PORT`.
+///
+/// # Errors
+/// [`Error::Kubeconfig`], with what is missing.
+pub fn in_cluster(account: &Path, server: &str) -> Result<Endpoint, Error> {
+    let fail = |reason: String| Error::Kubeconfig { path: account.to_owned(), reason };
+    let server: http::Uri = server.parse().map_err(|error| fail(format!("server {server:?}: {error}")))?;
+    let authority = read(&account.join("ca.crt")).map_err(fail)?;
+    let namespace = read(&account.join("namespace")).map_err(fail)?;
+    Ok(Endpoint {
+        file: account.to_owned(),
+        server,
+        tls: Some(configuration(Some(&authority), None).map_err(fail)?),
+        token: None,
+        token_file: Some(account.join("token")),
+        namespace: String::from_utf8_lossy(&namespace).trim().to_owned(),
+    })
+}
+
+/// What a token file holds now.
+pub(crate) fn read_token(path: &Path) -> Result<String, String> {
+    Ok(String::from_utf8_lossy(&read(path)?).trim().to_owned())
+}
+
 fn resolve(config: &Kubeconfig, file: &Path, context: Option<&str>) -> Result<Endpoint, String> {
     let name = context.or(config.current_context.as_deref()).unwrap_or_default();
     let context = match config.contexts.iter().find(|known| known.name == name) {
@@ -167,7 +194,7 @@ fn resolve(config: &Kubeconfig, file: &Path, context: Option<&str>) -> Result<En
     };
     let token = match (&user.token, &user.token_file) {
         (Some(token), _) => Some(token.clone()),
-        (None, Some(path)) => Some(String::from_utf8_lossy(&read(&folder.join(path))?).trim().to_owned()),
+        (None, Some(path)) => Some(read_token(&folder.join(path))?),
         (None, None) => None,
     };
     let namespace = context.namespace.clone().filter(|namespace| !namespace.is_empty());
@@ -176,6 +203,7 @@ fn resolve(config: &Kubeconfig, file: &Path, context: Option<&str>) -> Result<En
         server,
         tls,
         token,
+        token_file: None,
         namespace: namespace.unwrap_or_else(|| "default".to_owned()),
     })
 }

@@ -23,6 +23,7 @@ use crate::manifest::{
 };
 use crate::reference::Reference;
 use crate::stored::{self, Stored};
+use crate::work::WorkDirectory;
 
 /// Members of an image archive.
 const MEMBERS: usize = 10_000;
@@ -41,7 +42,7 @@ struct Saved {
 
 /// The members of an archive, as files whose names are ours.
 struct Members {
-    directory: tempfile::TempDir,
+    directory: WorkDirectory,
     files: HashMap<String, PathBuf>,
     links: HashMap<String, String>,
 }
@@ -53,10 +54,7 @@ fn normal(name: &str) -> String {
 
 impl Members {
     fn read(layout: &Layout, reader: impl Read) -> Result<Members, ImageError> {
-        let directory = tempfile::Builder::new()
-            .prefix("load-")
-            .tempdir_in(layout.temporary())
-            .map_err(ImageError::io("cannot create a directory in", &layout.temporary()))?;
+        let directory = WorkDirectory::create(&layout.temporary(), "load-")?;
         let mut members = Members { directory, files: HashMap::new(), links: HashMap::new() };
         let unreadable = |error: io::Error| ImageError::Archive(error.to_string());
         let mut reader = BufReader::with_capacity(256 * 1024, reader);

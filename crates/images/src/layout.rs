@@ -16,6 +16,7 @@ use crate::digest::Digest;
 use crate::error::ImageError;
 use crate::manifest::{Compression, DOCUMENT_LIMIT, Descriptor, Index, parse};
 use crate::unpack::{Limits, unpack};
+use crate::work::{self, WorkDirectory};
 
 /// Bytes of a layer as it is stored or sent.
 pub(crate) const BLOB_LIMIT: u64 = 20 << 30;
@@ -78,6 +79,11 @@ impl Layout {
         self.directory.join("tmp")
     }
 
+    /// Removes the work of processes that were killed at it.
+    pub(crate) fn tidy(&self) -> Result<(), ImageError> {
+        work::tidy(&self.temporary())
+    }
+
     fn blob(&self, digest: &Digest) -> PathBuf {
         self.directory.join("blobs/sha256").join(digest.hex())
     }
@@ -119,8 +125,7 @@ impl Layout {
 
     /// A file in the layout's own file system that vanishes unless it gets a name.
     pub(crate) fn new_file(&self) -> Result<tempfile::NamedTempFile, ImageError> {
-        let parent = self.temporary();
-        tempfile::NamedTempFile::new_in(&parent).map_err(ImageError::io("cannot create a file in", &parent))
+        work::file(&self.temporary())
     }
 
     /// For a blob that arrives in pieces.
@@ -180,10 +185,7 @@ impl Layout {
         if destination.is_dir() {
             return Ok(());
         }
-        let work = tempfile::Builder::new()
-            .prefix("layer-")
-            .tempdir_in(self.temporary())
-            .map_err(ImageError::io("cannot create a directory in", &self.temporary()))?;
+        let work = WorkDirectory::create(&self.temporary(), "layer-")?;
         let root = work.path().join("root");
         fs::create_dir(&root).map_err(ImageError::io("cannot create", &root))?;
         rustix::fs::chmod(&root, rustix::fs::Mode::from_raw_mode(0o755))

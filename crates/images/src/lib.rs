@@ -34,6 +34,7 @@ pub mod registry;
 mod store;
 mod stored;
 pub mod unpack;
+mod work;
 
 pub use config::{ImageConfig, ImageRecord};
 pub use digest::{Digest, InvalidDigest};

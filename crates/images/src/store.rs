@@ -158,6 +158,11 @@ impl Store {
         self.inner.built_in.sweep()
     }
 
+    /// Removes what processes that were killed left half done. Others may be at work in the store.
+    pub fn tidy(&self) -> Result<(), ImageError> {
+        self.layout().tidy()
+    }
+
     fn stored(&self, id: &Digest) -> Result<Option<Stored>, ImageError> {
         Ok(Stored::all(self.layout())?.into_iter().find(|stored| stored.id() == *id))
     }

@@ -3,14 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use podlab_images::registry::{Credentials, Progress, PullError, Registries};
 use podlab_images::{Digest, Reference, Store};
+use podlab_testkit::Registry;
 use serde_json::{Value, json};
 
 fn store(directory: &Path) -> Store {
@@ -66,95 +66,15 @@ fn image(content: &[u8]) -> Image {
     }
 }
 
-/// One request over a connection of its own: status, headers, body.
-fn request(address: SocketAddr, head: &str, body: &[u8]) -> (u16, String, Vec<u8>) {
-    let mut stream = TcpStream::connect(address).unwrap();
-    write!(stream, "{head}\r\nHost: {address}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len()).unwrap();
-    stream.write_all(body).unwrap();
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).unwrap();
-    let end = answer.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
-    let head = String::from_utf8_lossy(&answer[..end]).into_owned();
-    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    (status, head, answer[end + 4..].to_vec())
-}
-
-/// Debian's docker-registry, on a port of its choice.
-struct Registry {
-    process: Child,
-    address: SocketAddr,
-    _directory: tempfile::TempDir,
-}
-
-impl Registry {
-    fn start() -> Option<Registry> {
-        let directory = tempfile::tempdir().unwrap();
-        let configuration = directory.path().join("config.yml");
-        let data = directory.path().join("data");
-        fs::write(
-            &configuration,
-            format!(
-                "version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {}\nhttp:\n  addr: 127.0.0.1:0\n",
-                data.display()
-            ),
-        )
-        .unwrap();
-        let spawned = Command::new("docker-registry")
-            .arg("serve")
-            .arg(&configuration)
-            .stderr(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn();
-        let Ok(mut process) = spawned else {
-            assert!(std::env::var_os("CI").is_none(), "docker-registry is missing: apt-get install docker-registry");
-            eprintln!("could not run: docker-registry is not installed");
-            return None;
-        };
-        let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
-        let address = lines
-            .by_ref()
-            .find_map(|line| {
-                let line = line.unwrap();
-                let (_, rest) = line.split_once("listening on ")?;
-                rest.split(['"', ',']).next()?.parse().ok()
-            })
-            .unwrap();
-        // It goes on logging: somebody has to read it.
-        std::thread::spawn(move || lines.for_each(drop));
-        Some(Registry { process, address, _directory: directory })
-    }
-
-    fn push(&self, name: &str, tag: &str, image: &Image) {
-        for (digest, bytes) in &image.blobs {
-            let (status, head, _) = request(self.address, &format!("POST /v2/{name}/blobs/uploads/ HTTP/1.1"), b"");
-            assert_eq!(status, 202, "{head}");
-            let location = head.lines().find_map(|line| line.strip_prefix("Location: ")).unwrap();
-            let path = location.splitn(4, '/').nth(3).unwrap();
-            let (status, head, _) = request(self.address, &format!("PUT /{path}&digest={digest} HTTP/1.1"), bytes);
-            assert_eq!(status, 201, "{head}");
-        }
-        let kind = "application/vnd.docker.distribution.manifest.v2+json";
-        let head = format!("PUT /v2/{name}/manifests/{tag} HTTP/1.1\r\nContent-Type: {kind}");
-        let (status, head, _) = request(self.address, &head, &image.manifest);
-        assert_eq!(status, 201, "{head}");
-    }
-}
-
-impl Drop for Registry {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
 #[test]
 fn pulls_from_a_real_registry() {
     let Some(registry) = Registry::start() else { return };
     let original = image(&vec![7; 3 << 20]);
-    registry.push("team/app", "1", &original);
+    let blobs = original.blobs.iter().map(|(digest, bytes)| (digest.to_string(), bytes.as_slice()));
+    registry.push("team/app", "1", blobs, &original.manifest);
     let directory = tempfile::tempdir().unwrap();
     let store = store(directory.path());
-    let name = format!("{}/team/app:1", registry.address);
+    let name = format!("{}/team/app:1", registry.address());
 
     let seen = Mutex::new(Vec::new());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -162,7 +82,7 @@ fn pulls_from_a_real_registry() {
     let pulled = runtime
         .block_on(store.pull(&reference, &Registries::default(), None, |step| seen.lock().unwrap().push(step)))
         .unwrap();
-    assert_eq!(pulled.repo_digest, format!("{}/team/app@{}", registry.address, Digest::of(&original.manifest)));
+    assert_eq!(pulled.repo_digest, format!("{}/team/app@{}", registry.address(), Digest::of(&original.manifest)));
     assert_eq!(pulled.config.entrypoint, ["/app"]);
     let layers = store.layers(&pulled.id).unwrap();
     assert_eq!(fs::read(layers[0].join("app")).unwrap(), vec![7; 3 << 20]);
@@ -176,12 +96,12 @@ fn pulls_from_a_real_registry() {
     assert_eq!(again.id, pulled.id);
     // As a mirror of another domain, the first of two where the first is gone.
     let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let mirrors = vec![format!("http://{gone}"), format!("http://{}", registry.address)];
-    let registries = Registries { mirrors: BTreeMap::from([("docker.io".to_owned(), mirrors)]) };
+    let mirrors = vec![format!("http://{gone}"), format!("http://{}", registry.address())];
+    let registries = Registries { mirrors: BTreeMap::from([("docker.io".to_owned(), mirrors)]), offline: true };
     let mirrored = pull(&store, "team/app:1", &registries).unwrap();
     assert_eq!(mirrored.repo_tags[0], "docker.io/team/app:1");
 
-    let missing: Reference = format!("{}/team/app:2", registry.address).parse().unwrap();
+    let missing: Reference = format!("{}/team/app:2", registry.address()).parse().unwrap();
     let error = pull(&store, &missing.to_string(), &Registries::default()).unwrap_err();
     assert_eq!(
         error.status(&missing),
@@ -371,5 +291,13 @@ fn a_registry_that_is_not_there_is_named() {
     let directory = tempfile::tempdir().unwrap();
     let error = pull(&store(directory.path()), &format!("{gone}/app:1"), &Registries::default()).unwrap_err();
     let text = error.to_string();
-    assert!(text.contains(&gone.to_string()) && text.contains("Connection refused"), "{text}");
+    let asked = format!("Head \"http://{gone}/v2/app/manifests/1\": dial tcp {gone}: connect: connection refused");
+    assert_eq!(text, format!("failed to do request: {asked}"));
+
+    // The name ends in one that nobody may have (RFC 2606).
+    let error = pull(&store(directory.path()), "registry.invalid/app:1", &Registries::default()).unwrap_err();
+    assert!(error.to_string().ends_with("dial tcp: lookup registry.invalid: no such host"), "{error}");
+    let offline = Registries { offline: true, ..Registries::default() };
+    let error = pull(&store(directory.path()), "registry.invalid/app:1", &offline).unwrap_err();
+    assert!(matches!(error, PullError::NotFound(_)), "{error}");
 }

@@ -159,6 +159,11 @@ impl StateDirectory {
         self.run().join(format!("{node}.sock"))
     }
 
+    /// Where kubelets ask for images of registries.
+    pub(crate) fn pulls_socket(&self) -> PathBuf {
+        self.0.join("run").join(podlab_images::registry::door::SOCKET)
+    }
+
     pub(crate) fn log(&self, part: &str) -> PathBuf {
         self.0.join("log").join(format!("{part}.log"))
     }

@@ -12,6 +12,7 @@ mod doctor;
 mod kubelet;
 mod logging;
 mod machine;
+mod puller;
 mod record;
 mod role;
 

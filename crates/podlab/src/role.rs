@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::commands::remove;
-use crate::{control_plane, doctor, kubelet, machine};
+use crate::{control_plane, doctor, kubelet, machine, puller};
 
 /// The word in front of a role.
 pub(crate) const WORD: &str = "internal";
@@ -36,6 +36,7 @@ pub(crate) fn run(arguments: Vec<OsString>) -> ExitCode {
         janitor::ROLE => with_config(&rest, janitor::main),
         node::KUBELET_ROLE => with_config(&rest, kubelet::main),
         doctor::ROLE => with_config(&rest, doctor::main),
+        puller::ROLE => with_config(&rest, puller::main),
         remove::ROLE => with_config(&rest, remove::main),
         "mdbook-preprocessor" => crate::commands::book::preprocess(&rest),
         other => {

@@ -136,6 +136,8 @@ impl Cluster {
             .env("HOME", self.home())
             .env("TMPDIR", self.root.path().join("tmp"))
             .env("TZ", "UTC")
+            // What a test sees must not depend on the networks of the machine.
+            .env("PODLAB_OFFLINE", "1")
             .env_remove("KUBECONFIG")
             .env_remove("XDG_STATE_HOME")
             .envs(self.environment.iter().cloned());

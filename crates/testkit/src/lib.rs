@@ -18,6 +18,7 @@ mod kubectl;
 pub mod ledger;
 mod output;
 mod program;
+mod registry;
 mod user;
 
 use std::fmt::Display;
@@ -28,6 +29,7 @@ pub use kubectl::Kubectl;
 pub use ledger::{Leak, Ledger};
 pub use output::Output;
 pub use program::{DEADLINE, podlab, run};
+pub use registry::Registry;
 pub use user::User;
 
 /// Says in words that the calling test could not run, and why.

@@ -26,6 +26,7 @@ pub(crate) enum Layer {
     /// The `podlab` binary.
     Programs,
     Alpine,
+    CoreDns,
     Debian,
     /// One for each tag: the program learns from it which of its colours it is.
     Kuard(&'static str),
@@ -35,12 +36,13 @@ pub(crate) enum Layer {
 }
 
 impl Layer {
-    pub(crate) const ALL: [Layer; 15] = [
+    pub(crate) const ALL: [Layer; 16] = [
         Layer::Base,
         Layer::Small,
         Layer::Gnu,
         Layer::Programs,
         Layer::Alpine,
+        Layer::CoreDns,
         Layer::Debian,
         Layer::Kuard("1"),
         Layer::Kuard("2"),
@@ -61,6 +63,7 @@ impl Layer {
             Layer::Gnu => "gnu",
             Layer::Programs => "programs",
             Layer::Alpine => "alpine",
+            Layer::CoreDns => "coredns",
             Layer::Debian => "debian",
             Layer::Kuard(tag) => return format!("kuard-{tag}"),
             Layer::Nginx => "nginx",
@@ -160,6 +163,16 @@ pub(crate) const CATALOGUE: &[BuiltIn] = &[
         entrypoint: &["/bin/bash", "/usr/local/bin/watcher"],
         cmd: &[],
         port: None,
+        stop_signal: "",
+    },
+    BuiltIn {
+        repository: "registry.k8s.io/coredns/coredns",
+        tags: &["v1.11.3", "v1.11.1", "v1.12.0", "latest"],
+        stands_in_for: "the cluster's DNS server, with the parts of a Corefile that clusters use",
+        layers: &[Layer::CoreDns, Layer::Programs, Layer::Base],
+        entrypoint: &["/coredns"],
+        cmd: &[],
+        port: Some("53/udp"),
         stop_signal: "",
     },
     BuiltIn {

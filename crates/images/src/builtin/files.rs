@@ -123,6 +123,7 @@ pub(super) fn write(layer: Layer, tree: &Tree) -> Result<(), ImageError> {
             tree.link("var/log/nginx/access.log", "/dev/stdout")?;
             tree.link("var/log/nginx/error.log", "/dev/stderr")
         }
+        Layer::CoreDns => tree.link("coredns", PROGRAM),
         Layer::Pause => tree.link("pause", PROGRAM),
         Layer::Watcher => tree.file("usr/local/bin/watcher", WATCHER, 0o755),
         Layer::Small | Layer::Gnu | Layer::Programs => Ok(()),

@@ -18,6 +18,7 @@ use super::catalogue::{BuiltIn, Layer, RECIPE};
 use super::{files, tree::Tree, userland};
 use crate::digest::Digest;
 use crate::error::ImageError;
+use crate::work::WorkDirectory;
 
 /// What the built-in layers are made from.
 #[derive(Clone, Debug)]
@@ -48,29 +49,25 @@ impl Filled {
         }
         let parent = store.join("tmp");
         fs::create_dir_all(&parent).map_err(ImageError::io("cannot create", &parent))?;
-        let work = tempfile::Builder::new()
-            .prefix("built-in-")
-            .tempdir_in(&parent)
-            .map_err(ImageError::io("cannot create a directory in", &parent))?;
+        let work = WorkDirectory::create(&parent, "built-in-")?;
         let mut sizes = BTreeMap::new();
+        let made = work.path().join("layers");
+        fs::create_dir(&made).map_err(ImageError::io("cannot create", &made))?;
         for layer in Layer::ALL {
-            let path = work.path().join(layer.name());
+            let path = made.join(layer.name());
             write(layer, path.clone(), sources)?;
             sizes.insert(layer.name(), size(&path).map_err(ImageError::io("cannot measure", &path))?);
         }
-        let file = work.path().join(SIZES);
+        let file = made.join(SIZES);
         let json = serde_json::to_vec(&sizes).unwrap_or_default();
         fs::write(&file, json).map_err(ImageError::io("cannot write", &file))?;
-        rustix::fs::chmod(work.path(), rustix::fs::Mode::from_raw_mode(0o755))
-            .map_err(ImageError::io("cannot set the mode of", work.path()))?;
+        rustix::fs::chmod(&made, rustix::fs::Mode::from_raw_mode(0o755))
+            .map_err(ImageError::io("cannot set the mode of", &made))?;
 
         let built_in = store.join("built-in");
         fs::create_dir_all(&built_in).map_err(ImageError::io("cannot create", &built_in))?;
-        match fs::rename(work.path(), &directory) {
-            Ok(()) => {
-                // It has its final name: nothing of it is temporary any more.
-                let _ = work.keep();
-            }
+        match fs::rename(&made, &directory) {
+            Ok(()) => {}
             // Another process filled the same store meanwhile, with the same things.
             Err(error) if matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists) => {}
             Err(error) => return Err(ImageError::io("cannot create", &directory)(error)),

@@ -77,7 +77,10 @@ impl Connection {
     }
 
     pub(super) fn failed(&self, url: &str, problem: impl std::fmt::Display) -> PullError {
-        PullError::Failed { endpoint: self.endpoint.clone(), problem: format!("Get \"{url}\": {problem}") }
+        // A kubelet's runtime asks for the head of a manifest first, and that is what its users have seen.
+        let verb = if url.contains("/manifests/") { "Head" } else { "Get" };
+        let url = if url.starts_with('/') { format!("{}{url}", self.endpoint) } else { url.to_owned() };
+        PullError::Failed { endpoint: self.endpoint.clone(), problem: format!("{verb} \"{url}\": {problem}") }
     }
 
     async fn follow(
@@ -139,7 +142,7 @@ impl Connection {
         }
         match timeout(PATIENCE, self.client.request(request)).await {
             Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) => Err(self.failed(url, innermost(&error))),
+            Ok(Err(error)) => Err(self.failed(url, why(&error, url))),
             Err(_) => Err(self.failed(url, format!("no answer within {} s", PATIENCE.as_secs()))),
         }
     }
@@ -185,11 +188,23 @@ fn secret(text: &str) -> Result<HeaderValue, http::header::InvalidHeaderValue> {
     Ok(value)
 }
 
-/// The cause that says something: the outer errors are "client error" and the like.
-fn innermost(error: &dyn std::error::Error) -> String {
+/// The cause that says something (the outer errors are "client error" and the like); what is well known, in the words
+/// in which the runtimes of real nodes say it.
+fn why(error: &(dyn std::error::Error + 'static), url: &str) -> String {
     let mut cause = error;
+    let mut looking_up = false;
     while let Some(source) = cause.source() {
+        looking_up |= source.to_string() == "dns error";
         cause = source;
     }
-    cause.to_string()
+    let uri: Option<Uri> = url.parse().ok();
+    let host = uri.as_ref().and_then(Uri::host).unwrap_or(url);
+    let address = uri.as_ref().and_then(Uri::authority).map_or(host, |authority| authority.as_str());
+    match cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind) {
+        _ if looking_up => format!("dial tcp: lookup {host}: no such host"),
+        Some(std::io::ErrorKind::ConnectionRefused) => format!("dial tcp {address}: connect: connection refused"),
+        Some(std::io::ErrorKind::NetworkUnreachable) => format!("dial tcp {address}: connect: network is unreachable"),
+        Some(std::io::ErrorKind::HostUnreachable) => format!("dial tcp {address}: connect: no route to host"),
+        _ => cause.to_string(),
+    }
 }

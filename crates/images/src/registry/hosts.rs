@@ -14,13 +14,16 @@ use crate::error::ImageError;
 const DOCKER_HUB: (&str, &str) = ("docker.io", "registry-1.docker.io");
 
 /// What the reader configured about registries, in `registries.json` beside the store:
-/// `{"mirrors": {"docker.io": ["http://127.0.0.1:5000"]}}`.
+/// `{"mirrors": {"docker.io": ["http://127.0.0.1:5000"]}, "offline": false}`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Registries {
     /// By the domain of references: addresses that are asked before the domain itself, in order. One that starts with
     /// `http://` is spoken to in plain text.
     pub mirrors: BTreeMap<String, Vec<String>>,
+    /// No other registry than a mirror is ever asked: an image that neither the store nor a mirror has is not found, at
+    /// once. For classes, and for machines that wait long for networks they do not have.
+    pub offline: bool,
 }
 
 impl Registries {
@@ -34,11 +37,20 @@ impl Registries {
         }
     }
 
+    /// [`Registries::load`] of the file in a store's directory; `PODLAB_OFFLINE` in the environment, when it is not empty,
+    /// is as good as `offline` in the file.
+    pub fn of_store(images: &Path) -> Result<Registries, ImageError> {
+        let mut registries = Registries::load(&images.join("registries.json"))?;
+        registries.offline |= std::env::var_os("PODLAB_OFFLINE").is_some_and(|value| !value.is_empty());
+        Ok(registries)
+    }
+
     /// The addresses to ask for a domain's images, as `https://host:port`, in order.
     pub(super) fn endpoints(&self, domain: &str) -> Vec<String> {
         let host = if domain == DOCKER_HUB.0 { DOCKER_HUB.1 } else { domain };
         let mirrors = self.mirrors.get(domain).map(Vec::as_slice).unwrap_or_default();
-        mirrors.iter().map(|mirror| with_scheme(mirror)).chain([with_scheme(host)]).collect()
+        let own = (!self.offline).then(|| with_scheme(host));
+        mirrors.iter().map(|mirror| with_scheme(mirror)).chain(own).collect()
     }
 }
 
@@ -78,6 +90,9 @@ mod tests {
         assert_eq!(registries.endpoints("localhost:5000"), ["http://localhost:5000"]);
         assert_eq!(registries.endpoints("[::1]:5000"), ["http://[::1]:5000"]);
         assert_eq!(registries.endpoints("127.0.0.1.example"), ["https://127.0.0.1.example"]);
+        let offline = Registries { offline: true, ..registries };
+        assert_eq!(offline.endpoints("docker.io"), ["http://127.0.0.1:5000", "https://mirror.example"]);
+        assert_eq!(offline.endpoints("quay.io"), [""; 0]);
         assert!(serde_json::from_str::<Registries>(r#"{"mirror": {}}"#).is_err());
     }
 }

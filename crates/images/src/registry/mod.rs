@@ -6,11 +6,13 @@
 
 mod challenge;
 mod connection;
+pub mod door;
 mod hosts;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use http::StatusCode;
 use http_body_util::{BodyExt, Limited};
+use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 use self::connection::{Connection, PATIENCE};
@@ -32,7 +34,7 @@ const PARALLEL: usize = 3;
 const ATTEMPTS: usize = 3;
 
 /// Who asks, where a registry wants to know.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Credentials {
     pub user: String,
     pub password: String,
@@ -42,6 +44,12 @@ impl std::fmt::Debug for Credentials {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Credentials").field("user", &self.user).finish_non_exhaustive()
     }
+}
+
+/// What the `auth` of a login file says: `user:password`, in base64. `None` when it is nothing of the kind.
+pub fn decode_basic(encoded: &str) -> Option<String> {
+    let bytes = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, encoded.trim()).ok()?;
+    String::from_utf8(bytes).ok()
 }
 
 /// How far a pull is.

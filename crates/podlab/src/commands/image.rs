@@ -62,7 +62,7 @@ fn megabytes(bytes: u64) -> String {
 pub(crate) fn pull(context: &Context, image: &str, mirrors: Vec<String>) -> anyhow::Result<ExitCode> {
     let store = store(context)?;
     let reference: Reference = image.parse()?;
-    let mut registries = Registries::load(&store.directory().join("registries.json"))?;
+    let mut registries = Registries::of_store(store.directory())?;
     registries.mirrors.entry(reference.domain().to_owned()).or_default().splice(0..0, mirrors);
 
     let terminal = std::io::stderr().is_terminal();

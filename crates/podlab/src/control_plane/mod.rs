@@ -9,6 +9,7 @@ mod inside;
 mod loops;
 mod node_doors;
 mod node_ports;
+mod pulls;
 mod readiness;
 
 use std::io::{Read, Write};
@@ -133,6 +134,7 @@ async fn run(config: ControlPlaneConfig) -> anyhow::Result<()> {
     doors.spawn(node_doors::keep(server.clone(), directory.clone(), config.nodes));
     doors.spawn(inside::keep(server.clone(), client.clone(), directory.path().to_owned()));
     doors.spawn(node_ports::keep(client.clone(), directory.path().into()));
+    doors.spawn(pulls::keep(directory.clone()));
     let ready = tokio::spawn(readiness::watch(client, started, |node| say(&Message::Ready { node })));
     // A lost sender means that the thread is gone, which it is only at end of file.
     let _ = unplugged.await;

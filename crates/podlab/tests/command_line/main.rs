@@ -16,6 +16,7 @@ mod library;
 mod life;
 mod nodes;
 mod plug;
+mod pulls;
 mod real_cluster;
 mod rootless;
 mod secrets;

@@ -11,6 +11,7 @@ mod types;
 use std::future::Future;
 use std::time::Duration;
 
+use podlab_images::registry::Credentials;
 use podlab_linux::network::{Block, Pool};
 use podlab_linux::xray::Xray;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -67,8 +68,12 @@ pub trait Backend: Send + Sync + 'static {
     /// The image a reference means, when the node's store has it.
     fn image(&self, reference: &str) -> impl Future<Output = Result<Option<Image>, BackendError>> + Send;
 
-    /// Brings an image into the node's store.
-    fn pull(&self, reference: &str) -> impl Future<Output = Result<Image, BackendError>> + Send;
+    /// Brings an image into the node's store, as who `credentials` say one is.
+    fn pull(
+        &self,
+        reference: &str,
+        credentials: Option<Credentials>,
+    ) -> impl Future<Output = Result<Image, BackendError>> + Send;
 
     /// Creates and starts a container. Its id is [`container_id`]; when that one runs or has run already, nothing is
     /// started and the id is returned.

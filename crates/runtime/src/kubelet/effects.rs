@@ -16,12 +16,12 @@ use super::config::{self, Names};
 use super::decide::Action;
 use super::decide::volumes::renew_after;
 use super::fields::Around;
-use super::members;
 use super::observed::{Done, ImageRecord, Observed};
 use super::restart::later;
 use super::sources::Sources;
+use super::{members, pull_secrets};
 use crate::backend::{
-    Backend, BackendError, ContainerId, ImageError, NetworkCheck, NodeFacts, PodUid, ProbeOutcome, StartFailure,
+    Backend, BackendError, ContainerId, Image, ImageError, NetworkCheck, NodeFacts, PodUid, ProbeOutcome, StartFailure,
 };
 use crate::clock::Clock;
 use crate::probes::Kind;
@@ -82,9 +82,9 @@ impl<B: Backend, C: Clock> Effects<B, C> {
             },
             Action::PullImage { container } => {
                 let begun = self.clock.elapsed();
-                match self.backend.pull(&image_of(context, container)).await {
+                match self.pull(&context.pod, &image_of(context, container)).await {
                     Ok(image) => Done::Pulled(image, self.clock.elapsed().saturating_sub(begun)),
-                    Err(error) => Done::Failed(error.to_string()),
+                    Err(error) => Done::Failed(error),
                 }
             }
             Action::Start { container, attempt } => self.start(context, &uid, container, *attempt).await,
@@ -168,7 +168,7 @@ impl<B: Backend, C: Clock> Effects<B, C> {
         for reference in references.images {
             let image = match self.backend.image(&reference).await.map_err(|error| error.to_string())? {
                 Some(image) => image,
-                None => self.backend.pull(&reference).await.map_err(|error| error.to_string())?,
+                None => self.pull(&context.pod, &reference).await?,
             };
             sources.images.insert(reference, image.id);
         }
@@ -185,6 +185,16 @@ impl<B: Backend, C: Clock> Effects<B, C> {
             BackendError::Volume { message, .. } => message,
             error => error.to_string(),
         })
+    }
+
+    /// Pulls an image as who the Pod says it is. A Secret that is not there is no reason not to try.
+    async fn pull(&self, pod: &Pod, image: &str) -> Result<Image, String> {
+        let mut secrets = Vec::new();
+        for name in pull_secrets::names(pod) {
+            secrets.extend(self.find::<Secret>(pod.namespace(), name).await?);
+        }
+        let credentials = pull_secrets::credentials(&secrets, image);
+        self.backend.pull(image, credentials).await.map_err(|error| error.to_string())
     }
 
     /// An object, or `None` when there is none of that name.

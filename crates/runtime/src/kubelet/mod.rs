@@ -18,6 +18,7 @@ pub mod members;
 pub mod metrics;
 pub mod node;
 pub mod observed;
+mod pull_secrets;
 pub mod resources;
 pub mod restart;
 mod run;

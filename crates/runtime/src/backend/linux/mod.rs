@@ -12,6 +12,7 @@ mod logs;
 mod pods;
 mod probe;
 mod projection;
+mod pull;
 mod qos;
 mod streams;
 mod usage;
@@ -24,6 +25,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use podlab_images::Store;
+use podlab_images::registry::Credentials;
 use podlab_linux::network::{Balancer, Block, Pool};
 use podlab_linux::node::KubeletConfig;
 use podlab_linux::paths::PodDirectory;
@@ -130,16 +132,8 @@ impl Backend for Linux {
         Ok(found.map_err(|error| image_error(reference, &error))?.map(|record| containers::describe_image(&record)))
     }
 
-    async fn pull(&self, reference: &str) -> Result<Image, BackendError> {
-        if let Some(image) = self.image(reference).await? {
-            return Ok(image);
-        }
-        let full: podlab_images::Reference =
-            reference.parse().map_err(|_| BackendError::Image(ImageError::InvalidName(reference.to_owned())))?;
-        Err(BackendError::Image(ImageError::Pull(format!(
-            "rpc error: code = NotFound desc = failed to pull and unpack image \"{full}\": \
-             failed to resolve reference \"{full}\": {full}: not found"
-        ))))
+    async fn pull(&self, reference: &str, credentials: Option<Credentials>) -> Result<Image, BackendError> {
+        self.pull_image(reference, credentials).await
     }
 
     async fn start_container(&self, uid: &PodUid, container: &ContainerConfig) -> Result<ContainerId, BackendError> {

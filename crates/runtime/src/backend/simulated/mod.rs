@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use podlab_images::registry::Credentials;
 use podlab_linux::network::{Block, Pool};
 use podlab_linux::xray::Xray;
 use tokio::sync::mpsc;
@@ -253,7 +254,7 @@ impl<C: Clock + Clone> Backend for Simulated<C> {
         Ok(self.state().images.get(reference).map(|stored| stored.image.clone()))
     }
 
-    async fn pull(&self, reference: &str) -> Result<Image, BackendError> {
+    async fn pull(&self, reference: &str, _credentials: Option<Credentials>) -> Result<Image, BackendError> {
         let mut state = self.state();
         let found = state.registry.get(reference).or_else(|| state.images.get(reference)).cloned();
         let stored = found.ok_or_else(|| {
