@@ -3,12 +3,14 @@
 //! An image's `/kuard` is a link to the static `podlab` binary; which program it is, the name it was called by says,
 //! as in busybox. A program here does what its namesake does as far as the texts use it, and costs a few megabytes.
 
+mod agnhost;
 mod coredns;
 mod kuard;
 mod log;
 mod nginx;
 mod pause;
 mod server;
+mod stress;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -20,10 +22,13 @@ struct Applet {
 }
 
 const APPLETS: &[Applet] = &[
+    Applet { name: "agnhost", main: agnhost::main },
     Applet { name: "coredns", main: coredns::main },
     Applet { name: "kuard", main: kuard::main },
     Applet { name: "nginx", main: nginx::main },
     Applet { name: "pause", main: pause::main },
+    Applet { name: "stress", main: stress::main },
+    Applet { name: stress::HOG, main: stress::hog },
     Applet { name: nginx::WORKER, main: nginx::worker },
 ];
 
@@ -45,6 +50,7 @@ mod tests {
     #[test]
     fn an_unknown_name_is_no_applet() {
         assert!(super::run("podlab", Vec::new()).is_none());
-        assert_eq!(super::names().collect::<Vec<_>>(), ["coredns", "kuard", "nginx", "pause", super::nginx::WORKER]);
+        let names: std::collections::BTreeSet<_> = super::names().collect();
+        assert_eq!(names.len(), super::names().count(), "no two have one name");
     }
 }

@@ -15,6 +15,7 @@ use crate::{Kubectl, Ledger, Output};
 #[derive(Clone, Debug, Default)]
 pub struct Builder {
     book: bool,
+    dns: bool,
     arguments: Vec<OsString>,
     environment: Vec<(OsString, OsString)>,
     user: Option<User>,
@@ -38,6 +39,12 @@ impl Builder {
     /// Serve the book too. Off unless asked for.
     pub fn book(mut self) -> Self {
         self.book = true;
+        self
+    }
+
+    /// Set up the cluster's DNS too. Off unless asked for: its Pods would be in the way of tests that count.
+    pub fn dns(mut self) -> Self {
+        self.dns = true;
         self
     }
 
@@ -80,6 +87,9 @@ impl Builder {
         let mut start: Vec<OsString> = vec!["start".into()];
         if !self.book {
             start.push("--no-book".into());
+        }
+        if !self.dns {
+            start.push("--no-dns".into());
         }
         start.append(&mut self.arguments);
         if let Some(user) = self.user {

@@ -25,6 +25,7 @@ pub(crate) enum Layer {
     Gnu,
     /// The `podlab` binary.
     Programs,
+    Agnhost,
     Alpine,
     CoreDns,
     Debian,
@@ -32,15 +33,17 @@ pub(crate) enum Layer {
     Kuard(&'static str),
     Nginx,
     Pause,
+    Stress,
     Watcher,
 }
 
 impl Layer {
-    pub(crate) const ALL: [Layer; 16] = [
+    pub(crate) const ALL: [Layer; 18] = [
         Layer::Base,
         Layer::Small,
         Layer::Gnu,
         Layer::Programs,
+        Layer::Agnhost,
         Layer::Alpine,
         Layer::CoreDns,
         Layer::Debian,
@@ -52,6 +55,7 @@ impl Layer {
         Layer::Kuard("purple"),
         Layer::Nginx,
         Layer::Pause,
+        Layer::Stress,
         Layer::Watcher,
     ];
 
@@ -62,12 +66,14 @@ impl Layer {
             Layer::Small => "small",
             Layer::Gnu => "gnu",
             Layer::Programs => "programs",
+            Layer::Agnhost => "agnhost",
             Layer::Alpine => "alpine",
             Layer::CoreDns => "coredns",
             Layer::Debian => "debian",
             Layer::Kuard(tag) => return format!("kuard-{tag}"),
             Layer::Nginx => "nginx",
             Layer::Pause => "pause",
+            Layer::Stress => "stress",
             Layer::Watcher => "watcher",
         };
         name.to_owned()
@@ -173,6 +179,26 @@ pub(crate) const CATALOGUE: &[BuiltIn] = &[
         entrypoint: &["/coredns"],
         cmd: &[],
         port: Some("53/udp"),
+        stop_signal: "",
+    },
+    BuiltIn {
+        repository: "registry.k8s.io/e2e-test-images/agnhost",
+        tags: &["2.39", "2.40", "2.43", "2.45", "2.47", "2.52", "2.53", "latest"],
+        stands_in_for: "what Kubernetes' own tests run: HTTP, TCP, UDP, gRPC health, mounts, DNS",
+        layers: &[Layer::Agnhost, Layer::Programs, Layer::Small, Layer::Base],
+        entrypoint: &["/agnhost"],
+        cmd: &["pause"],
+        port: None,
+        stop_signal: "",
+    },
+    BuiltIn {
+        repository: "docker.io/polinux/stress",
+        tags: &["latest", "1.0.4"],
+        stands_in_for: "the program that uses memory and processor time on purpose",
+        layers: &[Layer::Stress, Layer::Programs, Layer::Small, Layer::Base],
+        entrypoint: &[],
+        cmd: &["stress", "--help"],
+        port: None,
         stop_signal: "",
     },
     BuiltIn {

@@ -123,7 +123,9 @@ pub(super) fn write(layer: Layer, tree: &Tree) -> Result<(), ImageError> {
             tree.link("var/log/nginx/access.log", "/dev/stdout")?;
             tree.link("var/log/nginx/error.log", "/dev/stderr")
         }
+        Layer::Agnhost => tree.link("agnhost", PROGRAM),
         Layer::CoreDns => tree.link("coredns", PROGRAM),
+        Layer::Stress => tree.link("usr/bin/stress", format!("/{PROGRAM}")),
         Layer::Pause => tree.link("pause", PROGRAM),
         Layer::Watcher => tree.file("usr/local/bin/watcher", WATCHER, 0o755),
         Layer::Small | Layer::Gnu | Layer::Programs => Ok(()),

@@ -180,6 +180,9 @@ pub(crate) struct StartArguments {
     /// Serve the book on this port and no other
     #[arg(long, value_name = "N")]
     pub(crate) port: Option<u16>,
+    /// Do not set up the cluster's DNS; one that is there stays
+    #[arg(long)]
+    pub(crate) no_dns: bool,
     /// How many nodes there are at least; those added later come back as well
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=250))]
     pub(crate) nodes: u8,

@@ -42,6 +42,7 @@ pub(crate) fn run(context: &Context, arguments: &StartArguments) -> anyhow::Resu
         directory: directory.path().to_owned(),
         workbook,
         port: arguments.port,
+        dns: !arguments.no_dns,
         nodes: (1..=arguments.nodes.max(1))
             .map(|index| describe(&format!("node{index}"), index, &arguments.size))
             .collect(),

@@ -5,6 +5,7 @@
 //! output ([`Message`]); standard error is its log.
 
 mod book;
+mod dns;
 mod inside;
 mod loops;
 mod node_doors;
@@ -45,6 +46,8 @@ pub(crate) struct ControlPlaneConfig {
     pub(crate) workbook: Option<PathBuf>,
     /// The book's port, when no other one will do.
     pub(crate) port: Option<u16>,
+    /// Whether the cluster is to have a DNS.
+    pub(crate) dns: bool,
     /// Names of the nodes, each of which gets a socket.
     pub(crate) nodes: Vec<String>,
 }
@@ -135,6 +138,9 @@ async fn run(config: ControlPlaneConfig) -> anyhow::Result<()> {
     doors.spawn(inside::keep(server.clone(), client.clone(), directory.path().to_owned()));
     doors.spawn(node_ports::keep(client.clone(), directory.path().into()));
     doors.spawn(pulls::keep(directory.clone()));
+    if config.dns {
+        doors.spawn(dns::install(client.clone()));
+    }
     let ready = tokio::spawn(readiness::watch(client, started, |node| say(&Message::Ready { node })));
     // A lost sender means that the thread is gone, which it is only at end of file.
     let _ = unplugged.await;

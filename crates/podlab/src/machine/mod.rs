@@ -48,6 +48,8 @@ pub(crate) struct MachineConfig {
     pub(crate) workbook: Option<PathBuf>,
     /// The book's port, when it was named; then no other one will do.
     pub(crate) port: Option<u16>,
+    /// Whether the cluster is to have a DNS.
+    pub(crate) dns: bool,
     pub(crate) nodes: Vec<node::NodeConfig>,
     /// How far in the past the clock of a new cluster starts.
     pub(crate) behind: Option<Duration>,
@@ -190,6 +192,7 @@ impl Machine {
             directory: directory.clone(),
             workbook: self.config.workbook.clone(),
             port: self.config.port,
+            dns: self.config.dns,
             nodes: self.config.nodes.iter().map(|node| node.name.clone()).collect(),
         };
         let user_namespace = fabric::UserNamespace::of_caller();

@@ -6,6 +6,7 @@ mod book;
 mod class;
 mod clients;
 mod clock;
+mod cluster_dns;
 mod debug;
 mod deletion;
 mod doctor;
