@@ -28,7 +28,7 @@ fn look(flags: &Flags, out: &mut dyn Write) -> Result<(), String> {
     let mut say = |text: String| writeln!(out, "{text}").and_then(|()| out.flush()).map_err(|error| error.to_string());
     for path in flags.all("fs_type") {
         let kind = rustix::fs::statfs(path).map_err(|error| wrong("statfs", path, &error))?.f_type;
-        say(format!("mount type of \"{path}\": {}", name_of(i64::from(kind))))?;
+        say(format!("mount type of \"{path}\": {}", name_of(kind)))?;
     }
     for (flag, mode) in
         [("new_file_0644", 0o644), ("new_file_0660", 0o660), ("new_file_0666", 0o666), ("new_file_0777", 0o777)]

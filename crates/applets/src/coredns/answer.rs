@@ -21,7 +21,7 @@ pub(super) enum Outcome {
     /// An answer of so many bytes at most, ready to be sent.
     Answered { message: Vec<u8>, code: RCODE },
     /// Others have to be asked.
-    Forward { id: u16 },
+    Forward,
     /// Not a question; no answer is due.
     Nothing,
 }
@@ -73,7 +73,7 @@ pub(super) fn answer(dns: &Dns, message: &[u8], datagram: bool) -> Outcome {
         return finish(known(&question, &name, &records, HOSTS_TTL), room);
     }
     let (Some(config), Some(cluster)) = (&corefile.kubernetes, &dns.cluster) else {
-        return Outcome::Forward { id: question.id() };
+        return Outcome::Forward;
     };
     if !cluster.is_synced() {
         return refused(RCODE::ServerFailure);
@@ -91,7 +91,7 @@ fn resolve(
     room: usize,
 ) -> Outcome {
     match meaning(name, kind, config, cluster) {
-        Meaning::NotOurs => Outcome::Forward { id: question.id() },
+        Meaning::NotOurs => Outcome::Forward,
         Meaning::Unknown { zone } => {
             let mut reply = reply(question, RCODE::NameError);
             reply.name_servers.extend(authority(&zone, config.ttl));
@@ -211,7 +211,11 @@ mod tests {
     fn dns() -> Dns {
         let hosts: String = (0..100).map(|number| format!("  10.0.0.{number} many\n")).collect();
         let corefile = format!(".:53 {{\n hosts {{\n  10.0.0.9 shop.example\n{hosts} }}\n}}");
-        Dns { corefile: RwLock::new(Arc::new(corefile.parse().unwrap())), cluster: None }
+        Dns {
+            corefile: RwLock::new(Arc::new(corefile.parse().unwrap())),
+            cluster: None,
+            others: crate::coredns::forward::Others::default(),
+        }
     }
 
     fn question(name: &str, kind: TYPE) -> Packet<'_> {
@@ -230,7 +234,7 @@ mod tests {
         let message = packet.build_bytes_vec().unwrap();
         match answer(&dns(), &message, datagram) {
             Outcome::Answered { message, .. } => message,
-            Outcome::Forward { .. } => b"forward".to_vec(),
+            Outcome::Forward => b"forward".to_vec(),
             Outcome::Nothing => Vec::new(),
         }
     }

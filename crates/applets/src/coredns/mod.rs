@@ -22,6 +22,7 @@ use podlab_client::sleeper::Sleeper;
 use crate::server::on_one_thread;
 use cluster::Cluster;
 use corefile::Corefile;
+use forward::Others;
 
 /// How often the Corefile is looked at again, when it says `reload`.
 const RELOAD: Duration = Duration::from_secs(30);
@@ -33,6 +34,7 @@ struct Dns {
     corefile: RwLock<Arc<Corefile>>,
     /// `None` without the plugin kubernetes.
     cluster: Option<Cluster>,
+    others: Others,
 }
 
 impl Dns {
@@ -81,7 +83,7 @@ async fn run(corefile: Corefile, text: String, path: PathBuf) -> std::io::Result
         Some(_) => Some(Cluster::connect().map_err(std::io::Error::other)?),
         None => None,
     };
-    let dns = Arc::new(Dns { corefile: RwLock::new(Arc::new(corefile)), cluster });
+    let dns = Arc::new(Dns { corefile: RwLock::new(Arc::new(corefile)), cluster, others: Others::default() });
     tokio::spawn(reload(dns.clone(), text, path));
     server::serve(dns).await
 }

@@ -16,8 +16,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use super::Dns;
 use super::answer::{self, Outcome};
-use super::{Dns, forward};
 
 /// Questions that wait for other servers, and connections, at one time; more are not answered.
 const WAITING: usize = 256;
@@ -53,6 +53,8 @@ pub(super) async fn serve(dns: Arc<Dns>) -> io::Result<ExitCode> {
     println!(".:{port}");
     println!("Podlab's stand-in for CoreDNS");
     let slots = Arc::new(Semaphore::new(WAITING));
+    let others = dns.clone();
+    tokio::spawn(async move { others.others.call(&others.corefile().forward).await });
     tokio::select! {
         error = serve_datagrams(&dns, Arc::new(datagrams), &slots) => Err(error),
         never = serve_streams(&dns, &streams, &slots) => match never {},
@@ -88,11 +90,11 @@ async fn serve_datagrams(dns: &Arc<Dns>, socket: Arc<UdpSocket>, slots: &Arc<Sem
                 log(dns, client, "udp", question, &message, code, begun);
                 let _ = socket.send_to(&message, client).await;
             }
-            Outcome::Forward { id } => {
+            Outcome::Forward => {
                 let Ok(slot) = slots.clone().try_acquire_owned() else { continue };
                 let (dns, socket, question) = (dns.clone(), socket.clone(), question.to_vec());
                 tokio::spawn(async move {
-                    if let Some(message) = elsewhere(&dns, client, "udp", id, &question, begun).await {
+                    if let Some(message) = elsewhere(&dns, client, "udp", &question, begun).await {
                         let _ = socket.send_to(&message, client).await;
                     }
                     drop(slot);
@@ -130,7 +132,7 @@ async fn conversation(dns: &Dns, mut stream: TcpStream, client: SocketAddr) -> i
                 log(dns, client, "tcp", &question, &message, code, begun);
                 message
             }
-            Outcome::Forward { id } => match elsewhere(dns, client, "tcp", id, &question, begun).await {
+            Outcome::Forward => match elsewhere(dns, client, "tcp", &question, begun).await {
                 Some(message) => message,
                 None => return Ok(()),
             },
@@ -143,16 +145,9 @@ async fn conversation(dns: &Dns, mut stream: TcpStream, client: SocketAddr) -> i
 }
 
 /// What others answer; that nobody did is an answer too.
-async fn elsewhere(
-    dns: &Dns,
-    client: SocketAddr,
-    by: &str,
-    id: u16,
-    question: &[u8],
-    begun: Instant,
-) -> Option<Vec<u8>> {
+async fn elsewhere(dns: &Dns, client: SocketAddr, by: &str, question: &[u8], begun: Instant) -> Option<Vec<u8>> {
     let servers = dns.corefile().forward.clone();
-    match forward::ask(&servers, id, question, by == "udp").await {
+    match dns.others.ask(&servers, question, by == "udp").await {
         Some(message) => {
             let code = simple_dns::Packet::parse(&message).map_or(RCODE::NoError, |packet| packet.rcode());
             log(dns, client, by, question, &message, code, begun);
