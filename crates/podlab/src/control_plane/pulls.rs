@@ -40,10 +40,11 @@ pub(super) async fn keep(directory: StateDirectory) {
                 Ok((stream, _)) => drop(clients.spawn(serve(stream, config.clone(), turn.clone()))),
                 Err(error) => tracing::warn!("a kubelet is not heard: {error}"),
             },
-            Some(served) = clients.join_next() => match served {
-                Ok(Err(error)) => tracing::warn!("{error:#}"),
-                Ok(Ok(())) | Err(_) => {}
-            },
+            Some(served) = clients.join_next() => {
+                if let Ok(Err(error)) = served {
+                    tracing::warn!("{error:#}");
+                }
+            }
         }
     }
 }
