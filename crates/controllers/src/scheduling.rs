@@ -8,17 +8,18 @@ use std::collections::HashSet;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
+use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::{
-    Binding, Node, ObjectReference, PersistentVolume, PersistentVolumeClaim, Pod, PodCondition,
+    Binding, Node, ObjectReference, PersistentVolume, PersistentVolumeClaim, Pod, PodCondition, Service,
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time as Stamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, Time as Stamp};
 use podlab_client::Object;
 use podlab_client::cache::{Change, Changes, Key};
 use podlab_client::events::{EventType, Occurrence, Recorder, reference};
 use podlab_client::sleeper::Sleeper;
 use podlab_client::{Cache, Client, Error, ListOptions, Patch};
 use podlab_runtime::scheduler::queue::Queue;
-use podlab_runtime::scheduler::{Diagnosis, Incoming, NodeInfo, PodInfo, Snapshot, schedule};
+use podlab_runtime::scheduler::{Diagnosis, Incoming, NodeInfo, PodInfo, Snapshot, schedule, siblings};
 use serde_json::json;
 
 use crate::context::Time;
@@ -49,6 +50,8 @@ struct Scheduler {
     time: Time,
     recorder: Recorder,
     pods: Cache<Pod>,
+    services: Cache<Service>,
+    sets: Cache<ReplicaSet>,
     snapshot: Snapshot,
     queue: Queue,
     /// Given a node that the API does not have yet.
@@ -67,7 +70,10 @@ pub async fn run(client: Client, host: String, time: Time) {
     // Without all Pods a node looks emptier than it is.
     let claims = Cache::<PersistentVolumeClaim>::spawn(client.clone(), None, ListOptions::default(), Sleeper::wall());
     let volumes = Cache::<PersistentVolume>::spawn(client.clone(), None, ListOptions::default(), Sleeper::wall());
-    tokio::join!(pods.synced(), nodes.synced(), claims.synced(), volumes.synced());
+    // By them it is known which Pods are of one application.
+    let services = Cache::<Service>::spawn(client.clone(), None, ListOptions::default(), Sleeper::wall());
+    let sets = Cache::<ReplicaSet>::spawn(client.clone(), None, ListOptions::default(), Sleeper::wall());
+    tokio::join!(pods.synced(), nodes.synced(), claims.synced(), volumes.synced(), services.synced(), sets.synced());
     let watched =
         Watched { pods: pods.changes(), nodes: nodes.changes(), claims: claims.changes(), volumes: volumes.changes() };
     let scheduler = Scheduler {
@@ -75,6 +81,8 @@ pub async fn run(client: Client, host: String, time: Time) {
         time,
         recorder,
         pods,
+        services,
+        sets,
         snapshot: Snapshot::default(),
         queue: Queue::default(),
         assumed: HashSet::new(),
@@ -190,7 +198,8 @@ impl Scheduler {
             self.queue.remove(key);
             return;
         };
-        let incoming = Incoming::of(&pod);
+        let mut incoming = Incoming::of(&pod);
+        incoming.siblings = self.siblings(&incoming);
         match schedule(&self.snapshot, &incoming, self.start) {
             Ok(placement) => {
                 self.start = (self.start + placement.examined) % self.snapshot.nodes().len().max(1);
@@ -203,6 +212,18 @@ impl Scheduler {
                 self.report(key.clone(), &pod, &diagnosis);
             }
         }
+    }
+
+    /// Asked for only where the Pod does not say itself how it is to be spread.
+    fn siblings(&self, incoming: &Incoming) -> Vec<LabelSelector> {
+        if incoming.spec.topology_spread_constraints.as_ref().is_some_and(|own| !own.is_empty()) {
+            return Vec::new();
+        }
+        let services = self.services.in_namespace(&incoming.info.namespace);
+        let sets = self.sets.in_namespace(&incoming.info.namespace);
+        let services = services.iter().filter_map(|service| service.spec.as_ref()?.selector.as_ref());
+        let sets = sets.iter().filter_map(|set| Some(&set.spec.as_ref()?.selector));
+        siblings::of(&incoming.info.labels, services, sets)
     }
 
     fn bind(&mut self, key: Key, pod: &Pod, node: String) {

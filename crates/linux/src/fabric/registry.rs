@@ -60,7 +60,16 @@ mod tests {
     use super::*;
 
     fn node(name: &str, index: u8, cpu_millis: u64, limited: bool) -> NodeConfig {
-        NodeConfig { name: name.to_owned(), index, cpu_millis, memory: 1 << 30, pods: 110, limited }
+        NodeConfig {
+            name: name.to_owned(),
+            index,
+            cpu_millis,
+            memory: 1 << 30,
+            pods: 110,
+            limited,
+            labels: Default::default(),
+            taints: Vec::new(),
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ pub(crate) mod init;
 mod pods;
 mod root;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,21 @@ pub struct NodeConfig {
     /// Whether its cgroup keeps it to that: when it is to be smaller than the machine.
     #[serde(default)]
     pub limited: bool,
+    /// Labels it registers with, besides those that every node has.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// Taints it registers with.
+    #[serde(default)]
+    pub taints: Vec<NodeTaint>,
+}
+
+/// Keeps Pods away that do not tolerate it. As text: `key=value:NoSchedule`, `key:NoExecute`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeTaint {
+    pub key: String,
+    pub value: Option<String>,
+    /// `NoSchedule`, `PreferNoSchedule` or `NoExecute`.
+    pub effect: String,
 }
 
 /// What a kubelet process needs to know. All paths are the node's own (its mount namespace).

@@ -55,6 +55,8 @@ impl Cluster {
             memory: 1 << 30,
             pods: 110,
             limited: false,
+            labels: Default::default(),
+            taints: Vec::new(),
         };
         let root = rustix::process::geteuid().is_root();
         let config = FabricConfig {

@@ -145,6 +145,9 @@ Examples:
         after_help = "Examples:\n  podlab node exec node1 -- ip address\n  podlab node add\n  podlab node stop node2"
     )]
     Node(NodeCommand),
+    /// Explain what the cluster decides
+    #[command(subcommand, after_help = "Examples:\n  podlab explain schedule pod/web")]
+    Explain(ExplainCommand),
     /// Hold the cluster's clock: let it stand, run fast, or go ahead
     #[command(subcommand, after_help = commands::clock::HELP)]
     Clock(commands::clock::ClockCommand),
@@ -190,18 +193,22 @@ pub(crate) struct StartArguments {
     #[arg(long, value_name = "DURATION", value_parser = commands::clock::duration)]
     pub(crate) behind: Option<Duration>,
     #[command(flatten)]
-    pub(crate) size: commands::node::Size,
+    pub(crate) node: commands::node::NodeOptions,
 }
 
 #[derive(Debug, Subcommand)]
 enum NodeCommand {
     /// Add a node to the running cluster
-    #[command(after_help = "Examples:\n  podlab node add\n  podlab node add small --cpu 500m --memory 512Mi")]
+    #[command(after_help = "\
+Examples:
+  podlab node add
+  podlab node add small --cpu 500m --memory 512Mi --pods 20
+  podlab node add fast --label disk=ssd --taint dedicated=lab:NoSchedule")]
     Add {
         /// The node's name [default: node2, node3, ...]
         name: Option<String>,
         #[command(flatten)]
-        size: commands::node::Size,
+        options: commands::node::NodeOptions,
     },
     /// Stop a node as if its plug were pulled; its disk stays
     #[command(after_help = "Examples:\n  podlab node stop node2")]
@@ -235,6 +242,29 @@ Examples:
         /// The command and its arguments, after --
         #[arg(last = true, required = true)]
         command: Vec<OsString>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum ExplainCommand {
+    /// Show each node's verdict and score for a Pod, as if it were to be placed now
+    #[command(after_help = "\
+A node is refused by the first filter it does not pass. Of the others, the one with the most points wins: the sum of
+what each score gives, 0 to 100, times its weight.
+
+Examples:
+  podlab explain schedule pod/web
+  podlab explain schedule pod/coredns-0 --namespace kube-system
+  podlab explain schedule pod/web --output json | jq '.nodes[].refusedBy'")]
+    Schedule {
+        /// The Pod: pod/NAME
+        pod: commands::xray::PodName,
+        /// The Pod's namespace
+        #[arg(long, short, default_value = "default")]
+        namespace: String,
+        /// How to print it
+        #[arg(long, short, value_enum, default_value_t)]
+        output: commands::Format,
     },
 }
 
@@ -399,12 +429,15 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Doctor { output } => commands::doctor::run(&context, output),
         Command::Kubeconfig => commands::kubeconfig::run(&context),
         Command::Xray { pod, namespace, output } => commands::xray::run(&context, &pod, &namespace, output),
-        Command::Node(NodeCommand::Add { name, size }) => commands::node::add(&context, name.as_deref(), &size),
+        Command::Node(NodeCommand::Add { name, options }) => commands::node::add(&context, name.as_deref(), &options),
         Command::Node(NodeCommand::Stop { node }) => commands::node::stop(&context, &node),
         Command::Node(NodeCommand::Start { node }) => commands::node::start(&context, &node),
         Command::Node(NodeCommand::Remove { node }) => commands::node::remove(&context, &node),
         Command::Node(NodeCommand::List) => commands::node::list(&context),
         Command::Node(NodeCommand::Exec { node, command }) => commands::node::exec(&context, &node, &command),
+        Command::Explain(ExplainCommand::Schedule { pod, namespace, output }) => {
+            commands::explain::schedule(&context, &pod, &namespace, output)
+        }
         Command::Clock(command) => commands::clock::run(&context, &command),
         Command::Lab(LabCommand::List) => commands::lab::list(&context),
         Command::Lab(LabCommand::Run { lab, auto, kubeconfig }) => commands::lab::run(&context, &lab, auto, kubeconfig),

@@ -4,6 +4,7 @@ pub(crate) mod book;
 pub(crate) mod class;
 pub(crate) mod clock;
 pub(crate) mod doctor;
+pub(crate) mod explain;
 pub(crate) mod image;
 pub(crate) mod kubeconfig;
 pub(crate) mod kubectl;

@@ -6,10 +6,11 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 use k8s_openapi::api::core::v1::Node;
 use podlab_api::quantity::Quantity;
+use podlab_api::validation::names;
 use podlab_client::{Client, DeleteOptions};
 use podlab_linux::fabric::{self, FabricReply, FabricRequest, registered};
 use podlab_linux::network::node_address;
-use podlab_linux::node::NodeConfig;
+use podlab_linux::node::{NodeConfig, NodeTaint};
 
 use super::Context;
 use crate::directory::StateDirectory;
@@ -17,15 +18,56 @@ use crate::directory::StateDirectory;
 /// Nodes have an address of one byte, of which the fabric has the last.
 const MOST_NODES: u8 = 250;
 
-/// How large a node is; what is not said is as large as this machine.
-#[derive(clap::Args, Clone, Debug, Default)]
-pub(crate) struct Size {
+/// What a node is like; what is not said of its size is as large as this machine.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct NodeOptions {
     /// Processors of the node, enforced by its cgroup: 2, 500m [default: all]
     #[arg(long, value_name = "QUANTITY", value_parser = positive)]
     pub(crate) cpu: Option<Quantity>,
     /// Memory of the node, enforced by its cgroup: 4Gi [default: all]
     #[arg(long, value_name = "QUANTITY", value_parser = positive)]
     pub(crate) memory: Option<Quantity>,
+    /// How many Pods the node takes
+    #[arg(long, value_name = "N", default_value_t = 110, value_parser = clap::value_parser!(u32).range(1..=MOST_PODS))]
+    pub(crate) pods: u32,
+    /// A label the node registers with: disk=ssd (may be repeated)
+    #[arg(long, value_name = "KEY=VALUE", value_parser = label)]
+    pub(crate) label: Vec<(String, String)>,
+    /// A taint the node registers with: dedicated=lab:NoSchedule (may be repeated)
+    #[arg(long, value_name = "KEY[=VALUE]:EFFECT", value_parser = taint)]
+    pub(crate) taint: Vec<NodeTaint>,
+}
+
+impl Default for NodeOptions {
+    fn default() -> Self {
+        NodeOptions { cpu: None, memory: None, pods: 110, label: Vec::new(), taint: Vec::new() }
+    }
+}
+
+/// A node's Pods share 254 addresses with its bridge.
+const MOST_PODS: i64 = 250;
+
+/// A label as it is typed, held against the rules that the API server has for them.
+fn label(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("write KEY=VALUE, as in disk=ssd")?;
+    check(key, value)?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+/// A taint as `kubectl taint` takes it.
+fn taint(text: &str) -> Result<NodeTaint, String> {
+    let (name, effect) = text.rsplit_once(':').ok_or("write KEY=VALUE:EFFECT, as in dedicated=lab:NoSchedule")?;
+    if !["NoSchedule", "PreferNoSchedule", "NoExecute"].contains(&effect) {
+        return Err(format!("'{effect}' is no effect: NoSchedule, PreferNoSchedule or NoExecute"));
+    }
+    let (key, value) = name.split_once('=').map_or((name, None), |(key, value)| (key, Some(value)));
+    check(key, value.unwrap_or_default())?;
+    Ok(NodeTaint { key: key.to_owned(), value: value.map(str::to_owned), effect: effect.to_owned() })
+}
+
+fn check(key: &str, value: &str) -> Result<(), String> {
+    let problems = [names::qualified_name(key), names::label_value(value)].concat();
+    if problems.is_empty() { Ok(()) } else { Err(problems.join("; ")) }
 }
 
 fn positive(text: &str) -> Result<Quantity, String> {
@@ -33,8 +75,8 @@ fn positive(text: &str) -> Result<Quantity, String> {
     if quantity.is_zero() || quantity.is_negative() { Err("must be more than zero".to_owned()) } else { Ok(quantity) }
 }
 
-/// A node of this size.
-pub(crate) fn describe(name: &str, index: u8, size: &Size) -> NodeConfig {
+/// A node as it was asked for.
+pub(crate) fn describe(name: &str, index: u8, options: &NodeOptions) -> NodeConfig {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let system = rustix::system::sysinfo();
     let all = u64::from(system.mem_unit) * system.totalram as u64;
@@ -42,10 +84,12 @@ pub(crate) fn describe(name: &str, index: u8, size: &Size) -> NodeConfig {
     NodeConfig {
         name: name.to_owned(),
         index,
-        cpu_millis: size.cpu.map_or(processors as u64 * 1000, |cpu| number(cpu.milli_value())),
-        memory: size.memory.map_or(all, |memory| number(memory.value())),
-        pods: 110,
-        limited: size.cpu.is_some() || size.memory.is_some(),
+        cpu_millis: options.cpu.map_or(processors as u64 * 1000, |cpu| number(cpu.milli_value())),
+        memory: options.memory.map_or(all, |memory| number(memory.value())),
+        pods: options.pods,
+        limited: options.cpu.is_some() || options.memory.is_some(),
+        labels: options.label.iter().cloned().collect(),
+        taints: options.taint.clone(),
     }
 }
 
@@ -65,7 +109,7 @@ pub(crate) fn exec(context: &Context, node: &str, command: &[OsString]) -> anyho
 /// # Errors
 ///
 /// When there is one of this name, or it cannot be started.
-pub(crate) fn add(context: &Context, name: Option<&str>, size: &Size) -> anyhow::Result<ExitCode> {
+pub(crate) fn add(context: &Context, name: Option<&str>, options: &NodeOptions) -> anyhow::Result<ExitCode> {
     let directory = context.running()?;
     let known = registered(directory.path());
     let free = |index: &u8| known.iter().all(|node| node.config.index != *index);
@@ -75,7 +119,7 @@ pub(crate) fn add(context: &Context, name: Option<&str>, size: &Size) -> anyhow:
     if known.iter().any(|node| node.config.name == name) {
         bail!("there is a node {name} already");
     }
-    ask(&directory, &FabricRequest::StartNode(describe(&name, index, size)))?;
+    ask(&directory, &FabricRequest::StartNode(describe(&name, index, options)))?;
     println!("node {name} added");
     Ok(ExitCode::SUCCESS)
 }
@@ -190,11 +234,29 @@ mod tests {
     }
 
     #[test]
+    fn labels_and_taints_as_kubectl_takes_them() {
+        assert_eq!(label("disk=ssd"), Ok(("disk".to_owned(), "ssd".to_owned())));
+        let full = NodeTaint { key: "a/b".into(), value: Some("c".into()), effect: "NoSchedule".into() };
+        assert_eq!(taint("a/b=c:NoSchedule"), Ok(full));
+        assert_eq!(taint("gpu:NoExecute").unwrap().value, None);
+        for bad in ["disk", "=ssd", "disk=a b", "-x=1"] {
+            assert!(label(bad).is_err(), "{bad}");
+        }
+        for bad in ["gpu", "gpu:Never", ":NoSchedule", "gpu=a b:NoSchedule"] {
+            assert!(taint(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
     fn what_is_said_is_enforced() {
-        let size = Size { cpu: Some(positive("500m").unwrap()), memory: Some(positive("4Gi").unwrap()) };
-        let node = describe("node2", 2, &size);
+        let options = NodeOptions {
+            cpu: Some(positive("500m").unwrap()),
+            memory: Some(positive("4Gi").unwrap()),
+            ..NodeOptions::default()
+        };
+        let node = describe("node2", 2, &options);
         assert_eq!((node.cpu_millis, node.memory, node.limited), (500, 4 << 30, true));
-        assert!(!describe("node1", 1, &Size::default()).limited);
+        assert!(!describe("node1", 1, &NodeOptions::default()).limited);
         assert!(positive("0").is_err() && positive("-1").is_err() && positive("many").is_err());
     }
 }

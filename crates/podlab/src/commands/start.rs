@@ -44,7 +44,7 @@ pub(crate) fn run(context: &Context, arguments: &StartArguments) -> anyhow::Resu
         port: arguments.port,
         dns: !arguments.no_dns,
         nodes: (1..=arguments.nodes.max(1))
-            .map(|index| describe(&format!("node{index}"), index, &arguments.size))
+            .map(|index| describe(&format!("node{index}"), index, &arguments.node))
             .collect(),
     };
     let command = context.command(&directory);

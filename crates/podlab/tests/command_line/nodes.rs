@@ -113,3 +113,45 @@ fn several_nodes_are_one_cluster() {
     assert_eq!(list.lines().filter(|line| line.contains("running")).count(), 3, "{list}");
     cluster.stop();
 }
+
+const CHOOSY: &str = "
+apiVersion: v1
+kind: Pod
+metadata: {name: choosy}
+spec:
+  nodeSelector: {disk: ssd}
+  tolerations: [{key: dedicated, operator: Equal, value: lab, effect: NoSchedule}]
+  containers: [{name: shell, image: busybox, command: [sleep, infinity]}]
+";
+
+#[test]
+fn a_node_has_labels_and_taints_and_why_a_pod_goes_there_is_explained() {
+    let Some(kubectl) = Kubectl::any() else { return };
+    let cluster = Cluster::start();
+    let said = |arguments: &[&str]| cluster.kubectl(&kubectl, arguments).success().stdout;
+    let manifest = cluster.scratch().join("choosy.yaml");
+    std::fs::write(&manifest, CHOOSY).unwrap();
+    said(&["apply", "-f", manifest.to_str().unwrap()]);
+    let explain = || {
+        let output = cluster.podlab(["explain", "schedule", "pod/choosy", "--output", "json"]).success();
+        serde_json::from_str::<serde_json::Value>(&output.stdout).unwrap()
+    };
+    let before = explain();
+    assert_eq!(before["node"], serde_json::Value::Null);
+    assert_eq!(before["nodes"][0]["refusedBy"], "NodeAffinity", "{before}");
+
+    let options = ["--label", "disk=ssd", "--taint", "dedicated=lab:NoSchedule", "--pods", "7"];
+    cluster.podlab(["node", "add", "fast"].iter().chain(&options)).success();
+    said(&["wait", "--for=create", "node/fast", "--timeout=60s"]);
+    said(&["wait", "--for=condition=Ready", "node/fast", "pod/choosy", "--timeout=60s"]);
+    let path = "jsonpath={.metadata.labels.disk} {.spec.taints[0].key}={.spec.taints[0].value} {.status.capacity.pods}";
+    assert_eq!(said(&["get", "node", "fast", "-o", path]), "ssd dedicated=lab 7");
+    let after = explain();
+    assert_eq!((&after["node"], &after["nodes"][0]["name"]), (&"fast".into(), &"fast".into()));
+    assert!(after["nodes"][0]["total"].as_i64().unwrap() > 0, "{after}");
+    let text = cluster.podlab(["explain", "schedule", "choosy"]).success().stdout;
+    assert!(text.starts_with("Pod choosy is on fast. 1 of 2 nodes would take it.\n"), "{text}");
+    assert!(text.contains("\nnode1: refused by NodeAffinity\n    node(s) didn't match"), "{text}");
+    cluster.podlab(["explain", "schedule", "pod/nobody"]).failure(1);
+    cluster.podlab(["node", "add", "--label", "no label"]).failure(2);
+}

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use podlab_linux::node::NodeTaint;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -31,6 +32,10 @@ pub struct NodeFacts {
     pub architecture: String,
     /// Spelt as `podlab://0.1.0`.
     pub container_runtime_version: String,
+    /// What the node is labelled with, besides what every node is.
+    pub labels: BTreeMap<String, String>,
+    /// What keeps Pods away from it from the start.
+    pub taints: Vec<NodeTaint>,
 }
 
 /// What the namespaces of a Pod are made from.

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
-use k8s_openapi::api::core::v1::{Node, NodeAddress, NodeCondition, NodeSpec, NodeStatus, NodeSystemInfo};
+use k8s_openapi::api::core::v1::{Node, NodeAddress, NodeCondition, NodeSpec, NodeStatus, NodeSystemInfo, Taint};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, OwnerReference, Time};
 use podlab_client::{Client, Error, Object, Patch};
+use podlab_linux::node::NodeTaint;
 use serde_json::json;
 use tokio::sync::watch;
 
@@ -140,7 +141,7 @@ fn describe(facts: &NodeFacts) -> Node {
     Node {
         metadata: ObjectMeta {
             name: Some(facts.name.clone()),
-            labels: Some(texts(&labels)),
+            labels: Some(texts(&labels).into_iter().chain(facts.labels.clone()).collect()),
             annotations: Some(texts(&[
                 ("node.alpha.kubernetes.io/ttl", "0"),
                 ("volumes.kubernetes.io/controller-managed-attach-detach", "true"),
@@ -150,10 +151,16 @@ fn describe(facts: &NodeFacts) -> Node {
         spec: Some(NodeSpec {
             pod_cidr: Some(facts.pod_cidr.clone()),
             pod_cidrs: Some(vec![facts.pod_cidr.clone()]),
+            taints: (!facts.taints.is_empty()).then(|| facts.taints.iter().map(taint).collect()),
             ..NodeSpec::default()
         }),
         status: None,
     }
+}
+
+fn taint(taint: &NodeTaint) -> Taint {
+    let NodeTaint { key, value, effect } = taint.clone();
+    Taint { key, value, effect, time_added: None }
 }
 
 /// The Node's status (golden 008 and 009).

@@ -33,10 +33,12 @@
 
 pub mod diagnosis;
 pub mod filters;
+pub mod groups;
 pub mod queue;
 pub mod resources;
 pub mod scores;
 pub mod selector;
+pub mod siblings;
 pub mod snapshot;
 
 pub use diagnosis::{Diagnosis, Rejection};
@@ -85,6 +87,19 @@ impl Verdict {
 /// # Errors
 /// A [`Diagnosis`]: why each node was refused.
 pub fn schedule(snapshot: &Snapshot, pod: &Incoming, start: usize) -> Result<Placement, Diagnosis> {
+    schedule_by(scores::ALL, snapshot, pod, start)
+}
+
+/// The same with other scores, such as [`scores::packing`].
+///
+/// # Errors
+/// A [`Diagnosis`]: why each node was refused.
+pub fn schedule_by(
+    scores: &[Score],
+    snapshot: &Snapshot,
+    pod: &Incoming,
+    start: usize,
+) -> Result<Placement, Diagnosis> {
     let checks = prepare(snapshot, pod)?;
     let nodes = snapshot.nodes();
     let enough = enough_feasible(nodes.len());
@@ -102,7 +117,7 @@ pub fn schedule(snapshot: &Snapshot, pod: &Incoming, start: usize) -> Result<Pla
             break;
         }
     }
-    match best(snapshot, pod, &feasible) {
+    match best(scores, snapshot, pod, &feasible) {
         Some(node) => Ok(Placement { node: node.name.clone(), examined, feasible: feasible.len() }),
         None => Err(diagnosis),
     }
@@ -163,12 +178,12 @@ fn check(checks: &Checks<'_>, node: &NodeInfo) -> Result<(), (&'static str, Reje
     checks.iter().try_for_each(|(name, check)| check(node).map_err(|rejection| (*name, rejection)))
 }
 
-fn best<'a>(snapshot: &Snapshot, pod: &Incoming, feasible: &[&'a NodeInfo]) -> Option<&'a NodeInfo> {
+fn best<'a>(scores: &[Score], snapshot: &Snapshot, pod: &Incoming, feasible: &[&'a NodeInfo]) -> Option<&'a NodeInfo> {
     if feasible.len() < 2 {
         return feasible.first().copied();
     }
     let mut totals = vec![0_i64; feasible.len()];
-    for score in scores::ALL {
+    for score in scores {
         for (total, rate) in totals.iter_mut().zip((score.rate)(pod, snapshot, feasible)) {
             *total += rate * score.weight;
         }

@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim, 
 use k8s_openapi::api::storage::v1::StorageClass;
 use podlab_api::quantity::Quantity;
 
+use super::groups::Groups;
 use super::resources::Resources;
 use super::selector::Labels;
 
@@ -191,6 +192,9 @@ pub struct Snapshot {
     index: HashMap<String, usize>,
     /// Where each placed Pod is, also one whose node is not known (yet, or any more).
     placed: HashMap<(String, String), (String, Arc<PodInfo>)>,
+    groups: Groups,
+    /// How many nodes have each value of each label.
+    topologies: HashMap<String, HashMap<String, usize>>,
     /// By namespace and name.
     pub claims: HashMap<(String, String), Arc<PersistentVolumeClaim>>,
     pub volumes: BTreeMap<String, Arc<PersistentVolume>>,
@@ -210,9 +214,35 @@ impl Snapshot {
         self.index.get(name).map(|at| &self.nodes[*at])
     }
 
+    /// Pods that are alike, counted by node.
+    #[must_use]
+    pub fn groups(&self) -> &Groups {
+        &self.groups
+    }
+
+    /// The values that nodes have of a label.
+    pub fn domains(&self, key: &str) -> impl Iterator<Item = &str> {
+        self.topologies.get(key).into_iter().flat_map(|values| values.keys().map(String::as_str))
+    }
+
+    fn count_labels(&mut self, labels: &Labels, added: bool) {
+        for (key, value) in labels {
+            let values = self.topologies.entry(key.clone()).or_default();
+            let count = values.entry(value.clone()).or_default();
+            *count = if added { *count + 1 } else { count.saturating_sub(1) };
+            if *count == 0 {
+                values.remove(value);
+            }
+        }
+    }
+
     /// A node came, or changed.
     pub fn set_node(&mut self, node: &Node) {
         let mut info = NodeInfo::of(node);
+        if let Some(old) = self.node(&info.name).map(|old| old.labels.clone()) {
+            self.count_labels(&old, false);
+        }
+        self.count_labels(&info.labels, true);
         match self.index.get(&info.name) {
             Some(at) => {
                 let old = &mut self.nodes[*at];
@@ -236,7 +266,8 @@ impl Snapshot {
     /// A node is gone.
     pub fn remove_node(&mut self, name: &str) {
         if let Some(at) = self.index.remove(name) {
-            self.nodes.remove(at);
+            let gone = self.nodes.remove(at);
+            self.count_labels(&gone.labels, false);
             for index in self.index.values_mut() {
                 *index -= usize::from(*index > at);
             }
@@ -251,12 +282,14 @@ impl Snapshot {
         if let Some(at) = self.index.get(node) {
             self.nodes[*at].add(info.clone());
         }
+        self.groups.add(&info, node);
         self.placed.insert(key, (node.to_owned(), info));
     }
 
     /// A Pod (namespace and name) ended or is gone. Returns whether it had a place.
     pub fn remove_pod(&mut self, key: &(String, String)) -> bool {
-        let Some((node, _)) = self.placed.remove(key) else { return false };
+        let Some((node, info)) = self.placed.remove(key) else { return false };
+        self.groups.remove(&info, &node);
         if let Some(at) = self.index.get(&node) {
             self.nodes[*at].remove(key);
         }

@@ -234,3 +234,27 @@ fn no_zone_gets_ahead_of_the_others() {
          available: 2 No preemption victims found for incoming pod, 2 Preemption is not helpful for scheduling."
     );
 }
+
+/// By the defaults: a Pod goes where the fewest of its application are, though other nodes are emptier.
+#[test]
+fn pods_of_one_application_are_spread() {
+    let mut three = cluster((0..3).map(|at| node(&format!("node{at}"), "4", json!({}))));
+    let web = |name: &str, cpu: &str| {
+        let mut pod = pod(name, asking(cpu, "64Mi"));
+        pod.metadata.labels = Some([("app".to_owned(), "web".to_owned())].into());
+        pod
+    };
+    for (name, node) in [("web0", "node0"), ("web1", "node0"), ("web2", "node1")] {
+        three.place(PodInfo::of(&web(name, "10m")), node);
+    }
+    three.place(PodInfo::of(&pod("other", asking("200m", "1Gi"))), "node2");
+    let mut incoming = Incoming::of(&web("web3", "10m"));
+    assert_eq!(schedule(&three, &incoming, 0).expect("fits").node, "node1", "the emptiest that counts by size alone");
+    incoming.siblings = siblings::of(&incoming.info.labels, [&incoming.info.labels], []);
+    assert_eq!(schedule(&three, &incoming, 0).expect("fits").node, "node2");
+    let spread: Vec<i64> = explain(&three, &incoming)
+        .iter()
+        .map(|verdict| verdict.scores.iter().find(|(name, ..)| *name == "PodTopologySpread").expect("rated").1)
+        .collect();
+    assert!(spread[0] < spread[1] && spread[1] < spread[2], "{spread:?}");
+}

@@ -15,7 +15,7 @@ use crate::directory::StateDirectory;
 
 /// A Pod as it is named on the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct PodName(String);
+pub(crate) struct PodName(pub(crate) String);
 
 impl std::str::FromStr for PodName {
     type Err = String;

@@ -31,6 +31,8 @@ pub(super) fn read(config: &KubeletConfig) -> NodeFacts {
         }
         .to_owned(),
         container_runtime_version: concat!("podlab://", env!("CARGO_PKG_VERSION")).to_owned(),
+        labels: config.node.labels.clone(),
+        taints: config.node.taints.clone(),
     }
 }
 

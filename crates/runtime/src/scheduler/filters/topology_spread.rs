@@ -14,6 +14,8 @@ use super::taints::tolerated;
 struct Domains<'a> {
     constraint: &'a TopologySpreadConstraint,
     counts: BTreeMap<&'a str, i32>,
+    /// In the emptiest.
+    least: i32,
     /// Whether the Pod itself counts where it goes.
     itself: i32,
 }
@@ -37,7 +39,7 @@ pub(super) fn prepare<'a>(pod: &'a Incoming, cluster: &'a Snapshot) -> Result<Op
                 return Err(Rejection::permanent(reason));
             };
             let here = domains.counts.get(domain.as_str()).copied().unwrap_or_default();
-            if here + domains.itself - domains.least() > domains.constraint.max_skew {
+            if here + domains.itself - domains.least > domains.constraint.max_skew {
                 return Err(Rejection::resolvable("node(s) didn't match pod topology spread constraints"));
             }
         }
@@ -45,15 +47,13 @@ pub(super) fn prepare<'a>(pod: &'a Incoming, cluster: &'a Snapshot) -> Result<Op
     })))
 }
 
-impl Domains<'_> {
-    fn least(&self) -> i32 {
-        let few = i32::try_from(self.counts.len()).unwrap_or(i32::MAX);
-        // With fewer domains than are wanted, those that are missing count as empty.
-        if self.constraint.min_domains.is_some_and(|wanted| few < wanted) {
-            return 0;
-        }
-        self.counts.values().copied().min().unwrap_or_default()
+/// How many the emptiest domain has. With fewer domains than are wanted, those that are missing count as empty.
+fn least(constraint: &TopologySpreadConstraint, counts: &BTreeMap<&str, i32>) -> i32 {
+    let few = i32::try_from(counts.len()).unwrap_or(i32::MAX);
+    if constraint.min_domains.is_some_and(|wanted| few < wanted) {
+        return 0;
     }
+    counts.values().copied().min().unwrap_or_default()
 }
 
 fn count<'a>(
@@ -68,20 +68,35 @@ fn count<'a>(
         let keys = constraint.match_label_keys.iter().flatten();
         selects(labels) && keys.into_iter().all(|key| labels.get(key) == pod.info.labels.get(key))
     };
+    let placed = cluster.groups().count(&pod.info.namespace, alike);
     let mut counts: BTreeMap<&str, i32> = BTreeMap::new();
-    for node in cluster.nodes() {
-        let complete = hard.iter().all(|constraint| node.labels.contains_key(&constraint.topology_key));
-        let Some(domain) = node.labels.get(&constraint.topology_key).filter(|_| complete) else { continue };
-        if !is_considered(pod, constraint, node) {
-            continue;
+    let complete = |node: &NodeInfo| hard.iter().all(|constraint| node.labels.contains_key(&constraint.topology_key));
+    if hard.len() == 1 && considers_all(pod, constraint) {
+        counts.extend(cluster.domains(&constraint.topology_key).map(|domain| (domain, 0)));
+    } else {
+        for node in cluster.nodes() {
+            let domain = node.labels.get(&constraint.topology_key).filter(|_| complete(node));
+            if let Some(domain) = domain.filter(|_| is_considered(pod, constraint, node)) {
+                counts.entry(domain.as_str()).or_default();
+            }
         }
-        let here = node
-            .pods()
-            .filter(|other| other.namespace == pod.info.namespace && !other.terminating && alike(&other.labels))
-            .count();
-        *counts.entry(domain.as_str()).or_default() += i32::try_from(here).unwrap_or(i32::MAX);
     }
-    Domains { constraint, counts, itself: i32::from(selects(&pod.info.labels)) }
+    for (name, here) in placed {
+        let Some(node) = cluster.node(name) else { continue };
+        let domain = node.labels.get(&constraint.topology_key).and_then(|domain| counts.get_mut(domain.as_str()));
+        if let Some(count) = domain.filter(|_| complete(node) && is_considered(pod, constraint, node)) {
+            *count += here;
+        }
+    }
+    let least = least(constraint, &counts);
+    Domains { constraint, counts, least, itself: i32::from(selects(&pod.info.labels)) }
+}
+
+/// Whether no node is left out, so that the domains are those of all nodes.
+fn considers_all(pod: &Incoming, constraint: &TopologySpreadConstraint) -> bool {
+    let chooses = pod.spec.node_selector.is_some() || pod.spec.affinity.is_some();
+    constraint.node_taints_policy.as_deref() != Some("Honor")
+        && (!chooses || constraint.node_affinity_policy.as_deref() == Some("Ignore"))
 }
 
 /// Nodes to which the Pod could not go anyway are no domains, unless the constraint says that they are.

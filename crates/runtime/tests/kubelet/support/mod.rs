@@ -70,6 +70,8 @@ impl Cluster {
             os_image: "Debian GNU/Linux 12 (bookworm)".into(),
             architecture: "amd64".into(),
             container_runtime_version: "podlab://0.1.0".into(),
+            labels: Default::default(),
+            taints: Vec::new(),
         };
         let node = Simulated::new(facts, clock.clone());
         for image in [BUSYBOX, KUARD] {
