@@ -281,7 +281,7 @@ impl ContainerRecord {
 }
 
 /// The probers of a container that started at `started`.
-fn probers(container: &k8s_openapi::api::core::v1::Container, started: Timestamp) -> BTreeMap<Kind, Prober> {
+pub(super) fn probers(container: &k8s_openapi::api::core::v1::Container, started: Timestamp) -> BTreeMap<Kind, Prober> {
     Kind::ALL
         .into_iter()
         .filter_map(|kind| Some((kind, Prober::new(kind, Timing::from(kind.of(container)?), started))))

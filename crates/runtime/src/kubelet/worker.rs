@@ -21,7 +21,7 @@ use super::events::Told;
 use super::observed::{Done, Observed};
 use super::run::Table;
 use super::status::conditions::OWN;
-use super::status::hold;
+use super::status::{hold, untold};
 use super::{restart, status};
 use crate::backend::{Backend, Event, PodState};
 use crate::clock::Clock;
@@ -291,15 +291,20 @@ impl<B: Backend, C: Clock> Worker<B, C> {
         }
     }
 
-    /// What the Pod's status is to be. Conditions that are not the kubelet's are taken from the object.
+    /// What the Pod's status is to be.
     fn status(&self, now: Timestamp) -> PodStatus {
+        self.status_of(&self.observed, now)
+    }
+
+    /// The status of a Pod of which so much is known. Conditions that are not the kubelet's are taken from the object.
+    fn status_of(&self, observed: &Observed, now: Timestamp) -> PodStatus {
         let mut told = self.told.clone().or_else(|| self.pod.status.clone());
         if let Some(conditions) = told.as_mut().and_then(|told| told.conditions.as_mut()) {
             conditions.retain(|condition| OWN.contains(&condition.type_.as_str()));
             let all = self.pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
             conditions.extend(all.filter(|condition| !OWN.contains(&condition.type_.as_str())).cloned());
         }
-        status::status(&self.pod, &self.observed, told.as_ref(), &self.effects.facts.internal_ip, now)
+        status::status(&self.pod, observed, told.as_ref(), &self.effects.facts.internal_ip, now)
     }
 
     fn is_told(&self, now: Timestamp) -> bool {
@@ -309,13 +314,15 @@ impl<B: Backend, C: Clock> Worker<B, C> {
     /// Writes the status if it changed; says when to try again if that did not work.
     fn write_status(&mut self) -> Option<Timestamp> {
         let now = self.effects.clock.now();
-        let status = self.status(now);
+        let mut status = self.status(now);
         self.table.publish(&self.pod, &status);
         if self.writing || self.observed.forgotten || self.told.as_ref() == Some(&status) {
             return None;
         }
-        // The start that it waits for ends, and then this is looked at again.
-        if hold::waits(&self.pod, &self.observed, self.told.as_ref(), &status) {
+        if let Some(earlier) = untold::first(&self.pod, &self.observed, self.told.as_ref()) {
+            status = self.status_of(&earlier, now);
+        } else if hold::waits(&self.pod, &self.observed, self.told.as_ref(), &status) {
+            // The start that it waits for ends, and then this is looked at again.
             return None;
         }
         if let Some(retry_at) = self.write_retry.filter(|retry_at| *retry_at > now) {

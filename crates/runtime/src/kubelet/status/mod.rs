@@ -7,6 +7,7 @@ pub(super) mod conditions;
 mod containers;
 pub(super) mod hold;
 mod phase;
+pub(super) mod untold;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{HostIP, Pod, PodIP, PodStatus};
