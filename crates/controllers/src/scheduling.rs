@@ -246,11 +246,13 @@ impl Scheduler {
             },
             target: ObjectReference { kind: Some("Node".to_owned()), name: Some(node), ..ObjectReference::default() },
         };
+        // The node may begin before the answer is here, and what it tells comes after this.
+        let time = recorder.now();
         self.under_way.push(Box::pin(async move {
             let result: Result<serde_json::Value, Error> =
                 client.create_subresource::<Pod, _, _>(key.namespace.as_str(), &key.name, "binding", &binding).await;
             if result.is_ok() {
-                recorder.record(occurrence);
+                recorder.record_of(time, occurrence);
             }
             Done::Bound(key, result.map(drop))
         }));

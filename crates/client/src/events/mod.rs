@@ -171,7 +171,17 @@ impl Recorder {
 
     /// Records an occurrence with all it may carry.
     pub fn record(&self, occurrence: Occurrence) {
-        let time = (self.now)();
+        self.record_of((self.now)(), occurrence);
+    }
+
+    /// The time that is stamped into an event now.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        (self.now)()
+    }
+
+    /// Records what happened at `time`, which was only seen to have happened later.
+    pub fn record_of(&self, time: Timestamp, occurrence: Occurrence) {
         let mut state = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         let nanoseconds = time.as_nanosecond().max(state.last_nanoseconds + 1);
         state.last_nanoseconds = nanoseconds;
