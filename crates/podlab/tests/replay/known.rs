@@ -55,49 +55,7 @@ const fn set_up(
 }
 
 pub(crate) const SET_UP: &[SetUp] = &[
-    set_up(
-        "the first question may come before the program listens",
-        &["213"],
-        r"(ContainerCreating +0 +\S+\n)readiness +0/1 +Running +0 +\S+\n",
-        "$1",
-    ),
-    set_up(
-        "the first question may come before the program listens",
-        &["230-describe-readiness"],
-        r"(?m)^  Warning +Unhealthy .*connection refused\n",
-        "",
-    ),
-    set_up(
-        "how often it was asked before it had come up",
-        &["230-describe-startup"],
-        r"\(x\d over [^)]*\)( +kubelet +Startup)",
-        "(<n>)$1",
-    ),
     set_up("kubectl cp does not wait for the last words of tar", &["448"], r"tar: |[Rr]emoving leading .*\n", ""),
-    set_up(
-        "how often the end was told",
-        &["200"],
-        r"(?m)(?:^completed +0/1 +Completed .*\n)+",
-        "completed   0/1   Completed   0   1s\n",
-    ),
-    set_up(
-        "how often the end was told",
-        &["201"],
-        r"(?m)(?:^failed +0/1 +Error .*\n)+",
-        "failed   0/1   Error   0   1s\n",
-    ),
-    set_up(
-        "how often the end was told",
-        &["207"],
-        r"(?m)(?:^oom +0/1 +OOMKilled .*\n)+",
-        "oom   0/1   OOMKilled   0   1s\n",
-    ),
-    set_up(
-        "how often the end was told",
-        &["210"],
-        r"(?m)(?:^grace +0/1 +Error .*\n)+",
-        "grace   0/1   Error   0   1s\n",
-    ),
     set_up("when script(1) prints the end of its input", &["408"], r"\x00|\^@", ""),
     // The machine and what runs it.
     set_up("another build of kubectl", &["001", "002"], r"v1\.32\.\d+(?:-dispatcher)?\b", "v1.32"),
@@ -162,7 +120,7 @@ pub(crate) const SET_UP: &[SetUp] = &[
     set_up("the shell's own words", &["082"], r"bash: line \d+: kill: \(\d+\)", "bash: kill:"),
     set_up("what was typed before the shell was there is echoed twice", &["111"], r"(?s)^.*?BusyBox", "BusyBox"),
     set_up("a shell with nothing to read asks where the cursor is", &["111"], "\x1b\\[6n", ""),
-    set_up("an age in a cell", &["561"], r#""\d+s""#, r#""<age>""#),
+    set_up("an age in a cell", &["561"], r#""\d+[smh](?:\d+s)?""#, r#""<age>""#),
     set_up("kubectl cp does not wait for the last words of tar", &["075", "077"], r"(?m)^tar: .*\n", ""),
     set_up(
         "how long a program that fails at once was seen to run",

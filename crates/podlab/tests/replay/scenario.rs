@@ -19,8 +19,6 @@ pub(crate) enum Step {
     /// A transcript whose command cannot be taken literally here, and what to run in its place (for a watch, meanwhile):
     /// another port, a path of the other kuard, the end of a wait seen in place of a time.
     With(&'static str, &'static str),
-    /// A moment that may be over before kubectl has started: the transcript of the moment, or that of what follows it.
-    Early(&'static str, &'static str),
 }
 
 impl Step {
@@ -29,7 +27,7 @@ impl Step {
         match self {
             Step::Do(_) => &[],
             Step::Same(names) => names,
-            Step::With(name, _) | Step::Early(name, _) => std::slice::from_ref(name),
+            Step::With(name, _) => std::slice::from_ref(name),
         }
     }
 }

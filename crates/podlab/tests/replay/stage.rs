@@ -11,7 +11,7 @@ use podlab_testkit::{Cluster, Kubectl};
 use crate::golden::{Answer, Question, folder};
 
 /// What the shell of the scenarios has beside the machine's own commands.
-const COMMANDS: [(&str, &str); 3] = [
+const COMMANDS: [(&str, &str); 8] = [
     // The reference's host is its node; here the node is reached as one logs in to it.
     (
         "curl",
@@ -25,12 +25,25 @@ const COMMANDS: [(&str, &str); 3] = [
          while IFS= read -r -t 110 line <&3; do\n  [[ $line =~ $pattern ]] && { found=0; break; }\ndone\n\
          kill $pid 2>/dev/null; wait $pid 2>/dev/null\nexit $found\n",
     ),
-    // `event POD REASON [COUNT]`: until it was recorded so often.
+    // `event POD REASON [COUNT [WORDS]]`: until it was recorded so often, with these words, of this Pod and not of an
+    // earlier one of its name.
     (
         "event",
-        "#!/bin/bash\nexec await \"${3:+^$3$}\" kubectl get events -w \\\n\
-         --field-selector \"involvedObject.name=$1,reason=$2\" -o 'jsonpath={.count}{\"\\n\"}'\n",
+        "#!/bin/bash\nif uid=$(kubectl get pod \"$1\" -o 'jsonpath={.metadata.uid}' 2>/dev/null)\n\
+         then object=involvedObject.uid=$uid; else object=involvedObject.name=$1; fi\n\
+         exec await \"^${3:-[0-9]*} .*$4\" kubectl get events -w \\\n\
+         --field-selector \"$object,reason=$2\" -o 'jsonpath={.count} {.message}{\"\\n\"}'\n",
     ),
+    // `started POD [CONTAINER]`: until it was told that its last container, or this one, was started, and all before it.
+    ("started", "#!/bin/bash\nevent \"$1\" Started '' \"container $2\" && event \"$1\" Scheduled\n"),
+    // `hold POINT`: whoever on the node comes to this point of a Pod's life (`podlab_linux::fail_point`) is held there;
+    // `pass POINT [COMMAND…]`: waits until somebody is, runs the command, and lets that one go on;
+    // `release POINT [COMMAND…]`: and nobody is held there again.
+    ("hold", "#!/bin/bash\nmkdir -p \"$POINTS\" && mkfifo \"$POINTS/$1\"\n"),
+    ("pass", "#!/bin/bash\nexec 9> \"$POINTS/$1\"; shift\n\"$@\"\n"),
+    ("release", "#!/bin/bash\nexec 9> \"$POINTS/$1\" && rm \"$POINTS/$1\"; shift\n\"$@\"\n"),
+    // `on-node SCRIPT`: in a shell as one has it who logs in to the node.
+    ("on-node", "#!/bin/bash\nexec \"$PODLAB\" node exec node1 -- sh -c \"$1\"\n"),
 ];
 
 pub(crate) struct Stage {
@@ -101,6 +114,7 @@ impl Stage {
             .env("PATH", format!("{}:{path}", self.commands.display()))
             .env("PODLAB", podlab_testkit::podlab())
             .env("PODLAB_DIR", self.cluster.directory())
+            .env("POINTS", self.cluster.directory().join("nodes/node1/fail-points"))
             .env("KUBECONFIG", self.cluster.kubeconfig())
             .env("HOME", self.cluster.home())
             .env("TMPDIR", self.cluster.scratch().join("tmp"))

@@ -2,6 +2,9 @@
 
 use crate::scenario::{Scenario, Step::*};
 
+const CREATING: &str = "kubectl wait --timeout=60s pod/kuard \
+     --for=jsonpath={.status.containerStatuses[0].state.waiting.reason}=ContainerCreating";
+const SERVES: &str = "await 'Serving on' kubectl logs -f kuard";
 const READY: &str = "kubectl wait --for=condition=Ready pod/kuard --timeout=60s";
 
 pub(crate) const SCENARIOS: &[Scenario] = &[Scenario {
@@ -10,16 +13,23 @@ pub(crate) const SCENARIOS: &[Scenario] = &[Scenario {
     steps: &[
         Same(&["001-version", "002-version-json", "003-get-pods-empty", "004-get-po-wide-empty"]),
         Same(&["005-get-pods-A-empty", "006-cluster-info", "007-get-nodes", "008-get-nodes-wide", "009-describe-node"]),
+        Do("hold kubelet-container-started"),
         Same(&["010-run-kuard"]),
-        Early("011-get-pods-just-after-run", "013-get-pods-running"),
-        Same(&["012-delete-deployments-kuard"]),
+        Do(CREATING),
+        Same(&["011-get-pods-just-after-run", "012-delete-deployments-kuard"]),
+        Do("release kubelet-container-started"),
         Do(READY),
         Same(&["013-get-pods-running", "014-get-pod-run-yaml", "015-run-again-conflict", "016-run-dry-client-yaml"]),
         Same(&["017-run-dry-server", "018-run-restart-never-cmd", "019-run-bad-name", "020-delete-pods-slash"]),
         Do("kubectl wait --for=jsonpath={.status.phase}=Succeeded pod/once --timeout=60s && kubectl delete pod once"),
+        Do("hold kubelet-container-started"),
         Same(&["030-apply-kuard"]),
-        Early("031-get-pods-immediately", "032-get-pods"),
+        Do(CREATING),
+        Same(&["031-get-pods-immediately"]),
+        Do("release kubelet-container-started"),
         Do(READY),
+        Do("started kuard"),
+        Do(SERVES),
         Same(&["032-get-pods", "033-get-pods-wide", "034-get-pods-json", "035-get-pods-yaml", "036-get-pod-name-json"]),
         Same(&["037-get-pod-name-yaml", "038-get-pods-o-name", "039-get-jsonpath", "040-get-custom-columns"]),
         Same(&["041-get-go-template", "042-get-po-svc-deploy", "043-get-po-svc", "044-get-all-namespaces"]),
@@ -28,8 +38,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[Scenario {
         Same(&["053-describe-notfound", "054-delete-notfound", "055-logs-notfound", "056-exec-notfound"]),
         Same(&["057-get-unknown-resource", "059-diff-image", "060-apply-immutable-port", "061-logs"]),
         Same(&["062-logs-previous-none"]),
-        // What there is to follow is there from the start.
-        With("063-logs-f", "timeout 2 kubectl logs -f kuard"),
+        With("063-logs-f", FOLLOW),
         Same(&["064-logs-tail-timestamps", "065-logs-bad-container", "066-exec-date-old-form", "067-exec-date"]),
         Same(&["068-exec-exit-code", "069-exec-no-such-binary", "070-exec-stdin", "071-exec-bad-container"]),
         Same(&["072-exec-env-hostname", "073-exec-ps", "074-exec-it-no-tty"]),
@@ -51,6 +60,10 @@ pub(crate) const SCENARIOS: &[Scenario] = &[Scenario {
         Same(&["113-get-po-svc-deploy-with-deploy", "114-get-pods-owner"]),
     ],
 }];
+
+/// Follows until all there is was printed; it goes on following until it is ended, as the status of `timeout` says.
+const FOLLOW: &str = "kubectl logs -f kuard > followed & p=$!; await 'Serving on' tail -n +1 -f followed; \
+     jobs -r | grep -q . && kill $p && cat followed; exit 124";
 
 /// The transcript's commands on a port that is free here; what is printed gets the transcript's port again.
 const FORWARD: &str = r#"{

@@ -2,6 +2,7 @@
 
 mod basics;
 mod manifests;
+mod probed;
 mod states;
 mod texts;
 mod zoo;
@@ -10,7 +11,7 @@ use crate::scenario::Scenario;
 
 /// All of them.
 pub(crate) fn all() -> Vec<&'static Scenario> {
-    [basics::SCENARIOS, zoo::SCENARIOS, manifests::SCENARIOS, texts::SCENARIOS, states::SCENARIOS]
+    [basics::SCENARIOS, zoo::SCENARIOS, probed::SCENARIOS, manifests::SCENARIOS, texts::SCENARIOS, states::SCENARIOS]
         .into_iter()
         .flatten()
         .collect()

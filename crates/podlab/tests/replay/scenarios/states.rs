@@ -15,6 +15,8 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         &[
             Do("kubectl apply -f guaranteed.yaml -f shareproc.yaml"),
             Do("kubectl wait --for=condition=Ready pod/guaranteed pod/shareproc --timeout=60s"),
+            Do("started guaranteed"),
+            Do("started shareproc b"),
             Same(&["520-describe-guaranteed", "521-status-guaranteed", "536-exec-guaranteed"]),
             Same(&["539-show-managed-fields", "561-http-table-watch", "565-http-409", "572-http-405"]),
             Same(&[
@@ -51,6 +53,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         &[
             Do("kubectl apply -f hostnet.yaml"),
             Do("kubectl wait --for=condition=Ready pod/hostnet --timeout=60s"),
+            Do("started hostnet"),
             Same(&["520-describe-hostnet", "521-status-hostnet"]),
         ],
     ),
@@ -67,6 +70,8 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         &[
             Do("kubectl apply -f secret-pod.yaml"),
             Do("kubectl wait --for=jsonpath={.status.phase}=Succeeded pod/secretpod --timeout=60s"),
+            Do("kubectl wait --for=condition=PodReadyToStartContainers=false pod/secretpod --timeout=60s"),
+            Do("started secretpod"),
             Same(&["520-describe-secretpod", "521-status-secretpod", "533-logs-secretpod"]),
         ],
     ),

@@ -11,51 +11,45 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         "completed",
         &[
             Same(&["200-watch-completed"]),
-            Do("event completed Started"),
+            Do("started completed"),
             Same(&["230-describe-completed", "231-yaml-completed", "232-logs-completed"]),
             Same(&["242-exec-completed"]),
         ],
     ),
     zoo(
         "failed",
-        &[Same(&["201-watch-failed"]), Do("event failed Started"), Same(&["230-describe-failed", "231-yaml-failed"])],
+        &[Same(&["201-watch-failed"]), Do("started failed"), Same(&["230-describe-failed", "231-yaml-failed"])],
     ),
     zoo(
         "init",
         &[
-            Same(&["203-watch-init", "230-describe-init", "231-yaml-init", "237-logs-init-c"]),
+            Same(&["203-watch-init"]),
+            Do("started init main"),
+            Do("await main kubectl logs -f init -c main"),
+            Same(&["230-describe-init", "231-yaml-init", "237-logs-init-c"]),
             Same(&["238-logs-init-default", "239-logs-init-all"]),
         ],
     ),
-    zoo("oom", &[Same(&["207-watch-oom"]), Do("event oom Started"), Same(&["230-describe-oom", "231-yaml-oom"])]),
+    zoo("oom", &[Same(&["207-watch-oom"]), Do("started oom"), Same(&["230-describe-oom", "231-yaml-oom"])]),
     zoo(
         "sidecar",
         &[
-            Same(&["208-watch-sidecar", "230-describe-sidecar", "231-yaml-sidecar", "240-logs-sidecar-c"]),
+            Same(&["208-watch-sidecar"]),
+            Do("kubectl wait --for=condition=PodReadyToStartContainers=false pod/sidecar --timeout=60s"),
+            Do("started sidecar main"),
+            Do("event sidecar Killing"),
+            Same(&["230-describe-sidecar", "231-yaml-sidecar", "240-logs-sidecar-c"]),
             Same(&["256-describe-sidecar-late"]),
         ],
     ),
-    zoo(
-        "startup",
-        &[
-            Do("kubectl apply -f startup.yaml"),
-            Do("event startup Unhealthy 2"),
-            Early("216-describe-startup-early", "230-describe-startup"),
-            Do("kubectl wait --for=condition=Ready pod/startup --timeout=60s"),
-            Same(&["230-describe-startup", "231-yaml-startup"]),
-            Do("kubectl delete pod startup --now"),
-            Same(&["209-watch-startup"]),
-        ],
-    ),
-    zoo("grace", &[Same(&["210-watch-grace-delete", "217-describe-grace-terminating"])]),
-    zoo(
-        "readiness",
-        &[With("213-watch-readiness", READY_AND_NOT), Same(&["230-describe-readiness", "231-yaml-readiness"])],
-    ),
+    zoo("grace", &[With("210-watch-grace-delete", RUN_AND_DELETE), Same(&["217-describe-grace-terminating"])]),
     zoo(
         "toobig",
         &[
-            Same(&["214-watch-toobig", "230-describe-toobig", "231-yaml-toobig", "236-logs-toobig"]),
+            Same(&["214-watch-toobig"]),
+            Do("event toobig FailedScheduling"),
+            Do("kubectl wait --for=condition=PodScheduled=false pod/toobig --timeout=60s"),
+            Same(&["230-describe-toobig", "231-yaml-toobig", "236-logs-toobig"]),
             Same(&["243-exec-toobig", "245-portforward-toobig", "262-field-selector-bad"]),
         ],
     ),
@@ -63,8 +57,8 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         "env",
         &[
             Do("kubectl apply -f env.yaml"),
-            Do("kubectl wait --for=jsonpath={.status.phase}=Succeeded pod/envpod --timeout=60s"),
-            Do("event envpod Started"),
+            Do("kubectl wait --for=condition=PodReadyToStartContainers=false pod/envpod --timeout=60s"),
+            Do("started envpod"),
             Same(&["230-describe-envpod", "231-yaml-envpod", "241-logs-envpod"]),
         ],
     ),
@@ -73,7 +67,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         &[
             Do("kubectl apply -f configmap.yaml -f configmap-pod.yaml"),
             Do("kubectl wait --for=condition=Ready pod/cm-pod --timeout=60s"),
-            Do("event cm-pod Started"),
+            Do("started cm-pod"),
             Same(&["230-describe-cm-pod", "231-yaml-cm-pod", "246-cat-configmap"]),
         ],
     ),
@@ -82,6 +76,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         &[
             Do("kubectl apply -f pvc-subpath.yaml"),
             Do("event pvc-subpath FailedScheduling"),
+            Do("kubectl wait --for=condition=PodScheduled=false pod/pvc-subpath --timeout=60s"),
             Same(&["230-describe-pvc-subpath", "231-yaml-pvc-subpath"]),
         ],
     ),
@@ -125,8 +120,11 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
             Do(
                 "kubectl wait --for=jsonpath={.status.containerStatuses[0].restartCount}=2 pod/liveness-exec --timeout=90s",
             ),
+            // It is alive for as long as it sleeps.
+            Do("kubectl exec liveness-exec -- sh -c 'kill -STOP $(pidof sleep)'"),
             Do("event liveness-exec Started 3"),
             Same(&["230-describe-liveness-exec", "231-yaml-liveness-exec"]),
+            Do("kubectl exec liveness-exec -- sh -c 'kill -CONT $(pidof sleep)'"),
             Do("event liveness-exec Killing 4"),
             Same(&["254-describe-liveness-exec-late"]),
         ],
@@ -144,10 +142,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     ),
 ];
 
-/// What is done to the readiness of kuard: it fails once it was seen to be Ready, till five answers were recorded.
-const READY_AND_NOT: &str = r#"kubectl apply -f readiness.yaml
-kubectl wait --for=condition=Ready pod/readiness --timeout=60s
-at=http://$(kubectl get pod readiness -o jsonpath={.status.podIP}):8080/ready/api
-curl -s -X PUT -H 'Content-Type: application/json' -d '{"failNext": -1}' $at
-event readiness Unhealthy 5
-curl -s -X PUT -H 'Content-Type: application/json' -d '{"failNext": 0}' $at"#;
+/// It is deleted once it runs.
+const RUN_AND_DELETE: &str = "kubectl apply -f grace.yaml
+kubectl wait --for=condition=Ready pod/grace --timeout=60s
+kubectl delete pod grace";
