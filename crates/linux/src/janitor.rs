@@ -26,8 +26,8 @@ pub struct JanitorConfig {
     pub directory: PathBuf,
 }
 
-/// How long ending and removing may take together.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long ending and removing may take together: an event ends each wait, on a busy machine late.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits until the plug is pulled, then ends what is left and removes what outlives processes. Runs in a session of
 /// its own, so that a signal to the terminal's group does not reach it.

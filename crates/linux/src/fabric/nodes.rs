@@ -22,6 +22,8 @@ use crate::{network, syscalls};
 /// How long a node that cannot be booted is left alone at first, and at most.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// For how long a node that was killed is waited for: an event ends the wait, on a busy machine late.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(super) struct Nodes<'a> {
     config: &'a FabricConfig,
@@ -54,7 +56,7 @@ impl<'a> Nodes<'a> {
 
     /// A fabric that was killed has left its nodes to themselves. They end, but must have ended before theirs begin again.
     pub(super) fn end_those_of_the_last(&self) {
-        let deadline = Instant::now() + Duration::from_secs(5);
+        let deadline = Instant::now() + PATIENCE;
         let last = Running::read(&self.config.directory).unwrap_or_default();
         for node in last.nodes {
             if !node.init.end(deadline) {
@@ -199,7 +201,7 @@ impl<'a> Nodes<'a> {
         for node in &self.running {
             let _ = node.init.signal(Signal::KILL);
         }
-        let deadline = Instant::now() + Duration::from_secs(5);
+        let deadline = Instant::now() + PATIENCE;
         for node in &self.running {
             wait_until(&node.init, deadline);
             let _ = node.init.try_wait();

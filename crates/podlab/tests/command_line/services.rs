@@ -2,21 +2,32 @@
 
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::time::Instant;
 
 use podlab_testkit::{Cluster, DEADLINE, Kubectl};
 
 /// An address of the cluster and a port of the node.
-const SERVICE: &str = "
+fn service(node_port: u16) -> String {
+    format!(
+        "
 apiVersion: v1
 kind: Service
-metadata: {name: web}
+metadata: {{name: web}}
 spec:
   type: NodePort
-  selector: {app: web}
-  ports: [{port: 80, targetPort: http, nodePort: 30080}]
-";
+  selector: {{app: web}}
+  ports: [{{port: 80, targetPort: http, nodePort: {node_port}}}]
+"
+    )
+}
+
+/// A port of the nodes' range that nobody on this machine has; where the search begins differs between runs.
+fn free_node_port() -> u16 {
+    let first = u16::try_from(std::process::id() % 2768).unwrap();
+    let all = (0..2768).map(|step| 30000 + (first + step) % 2768);
+    all.into_iter().find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("a free port")
+}
 
 /// A Pod behind it that says who it is, and can be told not to be ready.
 fn web(name: &str) -> String {
@@ -42,8 +53,8 @@ spec:
 /// One request to the node's port on this machine's loopback, on a connection of its own: the Pod that answered.
 /// A request that is lost fails the test.
 #[track_caller]
-fn ask(method: &str, path: &str, body: &str) -> String {
-    let mut stream = TcpStream::connect("127.0.0.1:30080").expect("the node's port is on the loopback");
+fn ask(port: u16, method: &str, path: &str, body: &str) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("the node's port is on the loopback");
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
     let length = body.len();
     write!(
@@ -60,8 +71,8 @@ fn ask(method: &str, path: &str, body: &str) -> String {
 
 /// The Pod that a request reached.
 #[track_caller]
-fn who() -> &'static str {
-    let answer = ask("GET", "/env/api", "");
+fn who(port: u16) -> &'static str {
+    let answer = ask(port, "GET", "/env/api", "");
     let names = ["web-a", "web-b"].map(|name| (name, answer.contains(&format!("\"HOSTNAME\":\"{name}\""))));
     names.iter().find(|(_, named)| *named).unwrap_or_else(|| panic!("{answer}")).0
 }
@@ -75,11 +86,11 @@ fn apply(cluster: &Cluster, kubectl: &Kubectl, manifest: &str) {
 
 /// Asks until `enough` answers in a row come from `wanted` and no other. None may be lost on the way.
 #[track_caller]
-fn until_all_come_from(wanted: &str, enough: usize) {
+fn until_all_come_from(port: u16, wanted: &str, enough: usize) {
     let end = Instant::now() + DEADLINE;
     let mut row = 0;
     while row < enough {
-        row = if who() == wanted { row + 1 } else { 0 };
+        row = if who(port) == wanted { row + 1 } else { 0 };
         assert!(Instant::now() < end, "requests still reach others than {wanted}");
     }
 }
@@ -88,24 +99,25 @@ fn until_all_come_from(wanted: &str, enough: usize) {
 fn a_pod_that_is_not_ready_gets_no_request_and_none_is_lost() {
     let Some(kubectl) = Kubectl::any() else { return };
     let cluster = Cluster::start();
-    apply(&cluster, &kubectl, &[SERVICE, &web("web-a"), &web("web-b")].join("---"));
+    let port = free_node_port();
+    apply(&cluster, &kubectl, &[service(port), web("web-a"), web("web-b")].join("---"));
     cluster.kubectl(&kubectl, ["wait", "--for=condition=Ready", "pod", "-l", "app=web", "--timeout=60s"]).success();
     let end = Instant::now() + DEADLINE;
     let mut seen = BTreeSet::new();
     // The port opens, and the second Pod comes, a moment after the object says so.
-    while TcpStream::connect("127.0.0.1:30080").is_err() {
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
         assert!(Instant::now() < end, "the port never opened\n{}", cluster.logs());
     }
-    until_answered();
+    until_answered(port);
     while seen.len() < 2 {
-        seen.insert(who());
+        seen.insert(who(port));
         assert!(Instant::now() < end, "only {seen:?} are asked");
     }
 
     fail_readiness(&cluster, &kubectl, "web-a", -1);
     cluster.kubectl(&kubectl, ["wait", "--for=condition=Ready=false", "pod/web-a", "--timeout=60s"]).success();
-    until_all_come_from("web-b", 40);
-    let others: Vec<_> = (0..200).map(|_| who()).filter(|name| *name != "web-b").collect();
+    until_all_come_from(port, "web-b", 40);
+    let others: Vec<_> = (0..200).map(|_| who(port)).filter(|name| *name != "web-b").collect();
     assert!(others.is_empty(), "{} of 200 requests reached a Pod that was not ready", others.len());
 
     fail_readiness(&cluster, &kubectl, "web-a", 0);
@@ -113,7 +125,7 @@ fn a_pod_that_is_not_ready_gets_no_request_and_none_is_lost() {
     let mut seen = BTreeSet::new();
     let end = Instant::now() + DEADLINE;
     while seen.len() < 2 {
-        seen.insert(who());
+        seen.insert(who(port));
         assert!(Instant::now() < end, "only {seen:?} are asked");
     }
     cluster.stop();
@@ -121,10 +133,10 @@ fn a_pod_that_is_not_ready_gets_no_request_and_none_is_lost() {
 
 /// Waits until a first request is answered: the node's rules follow the Service a moment later.
 #[track_caller]
-fn until_answered() {
+fn until_answered(port: u16) {
     let end = Instant::now() + DEADLINE;
     loop {
-        let answered = TcpStream::connect("127.0.0.1:30080").and_then(|mut stream| {
+        let answered = TcpStream::connect(("127.0.0.1", port)).and_then(|mut stream| {
             stream.set_read_timeout(Some(DEADLINE))?;
             stream.write_all(b"GET /healthy HTTP/1.0\r\n\r\n")?;
             let mut answer = String::new();
