@@ -97,6 +97,20 @@ macro_rules! kinds {
                 self.wait(client, namespace, &GONE, Duration::from_secs(30)).await.map(|_| ())
             }
 
+            /// Deletes the events about objects of this name.
+            ///
+            /// # Errors
+            ///
+            /// When the server cannot be asked, or does not let us.
+            pub async fn delete_events(&self, client: &Client, namespace: &str) -> Result<(), Error> {
+                let kind = match self.kind { $(Kind::$variant => <$variant as k8s_openapi::Resource>::KIND,)* };
+                let about = format!("involvedObject.kind={kind},involvedObject.name={}", self.name);
+                let about = ListOptions::default().fields(about);
+                // What is told of an object without a namespace lies in `default`.
+                let namespace = if self.kind.namespaced() { namespace } else { "default" };
+                client.delete_collection::<Event>(namespace, &about, &DeleteOptions::default()).await.map(drop)
+            }
+
             /// Waits until `condition` holds of the object (bound to `object`; null while there is none).
             ///
             /// # Errors

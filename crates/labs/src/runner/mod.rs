@@ -76,7 +76,8 @@ impl Runner {
         Ok(Runner { lab, client, cluster: cluster.clone(), shell, background: Vec::new() })
     }
 
-    /// Whether the lab can begin: what it needs is there, and nothing it creates is yet.
+    /// Whether the lab can begin: what it needs is there, and nothing it creates is yet. What was told of it on an
+    /// earlier run is forgotten, so that the lab shows its own events only.
     ///
     /// # Errors
     ///
@@ -89,6 +90,10 @@ impl Runner {
             if object.get(&self.client, &self.lab.namespace).await?.is_some() {
                 return Err(RunError::InTheWay { object: object.clone(), namespace: self.lab.namespace.clone() });
             }
+        }
+        for object in &self.lab.creates {
+            // On a cluster that is not ours it may not be allowed. Then the earlier events are shown too.
+            let _ = object.delete_events(&self.client, &self.lab.namespace).await;
         }
         Ok(())
     }
