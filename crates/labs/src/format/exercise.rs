@@ -197,7 +197,7 @@ pub struct Check {
     pub first: Option<String>,
     /// What is observed.
     pub observe: Observe,
-    /// How long to wait for it.
+    /// How long to wait for it on a quick machine. On one where `kubectl apply` is slow, so many times longer.
     pub within: Duration,
     /// What should have been seen.
     pub expected: String,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use podlab_client::kubeconfig::Kubeconfig;
@@ -20,6 +21,17 @@ const COMMAND: Duration = Duration::from_secs(60);
 
 /// Nothing tells when the output of a command would change, so it is run again this often.
 const AGAIN: Duration = Duration::from_millis(250);
+
+/// How long `kubectl apply` takes on a machine that has little else to do.
+const QUICK: Duration = Duration::from_millis(500);
+
+/// A check waits so many times longer than it says, at most.
+const MOST_PATIENT: f64 = 10.0;
+
+/// `within`, which is meant for a quick machine, on one where `kubectl apply` took as long as `applied`.
+fn patient(within: Duration, applied: Duration) -> Duration {
+    within.mul_f64((applied.as_secs_f64() / QUICK.as_secs_f64()).clamp(1.0, MOST_PATIENT))
+}
 
 /// What came of a command.
 #[derive(Debug)]
@@ -48,6 +60,8 @@ impl Ran {
 pub(super) struct Commands {
     shell: Shell,
     namespace: String,
+    /// How long the slowest `kubectl apply` took, in milliseconds.
+    applied: AtomicU64,
 }
 
 impl Commands {
@@ -69,19 +83,30 @@ impl Commands {
         let both: OsString = std::env::join_paths([context, theirs])?;
         shell.set("KUBECONFIG", both);
         shell.set("NAMESPACE", namespace.into());
-        Ok(Commands { shell, namespace: namespace.to_owned() })
+        Ok(Commands { shell, namespace: namespace.to_owned(), applied: AtomicU64::new(0) })
     }
 
     /// Applies a file of the folder. A namespace that the file itself names is refused, as anywhere but in ours it would
     /// stay behind.
     pub(super) async fn apply(&self, file: &str) -> Result<Transcript, String> {
-        self.run(&format!("kubectl apply --namespace {} -f {file}", self.namespace), &BTreeMap::new()).await
+        let begun = Instant::now();
+        let applied =
+            self.run(&format!("kubectl apply --namespace {} -f {file}", self.namespace), &BTreeMap::new()).await;
+        let took = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.applied.fetch_max(took, Ordering::Relaxed);
+        applied
+    }
+
+    /// How long a check waits that says `within`: longer on a machine that was slow so far, for what it waits for is slow
+    /// there too.
+    pub(super) fn patient(&self, within: Duration) -> Duration {
+        patient(within, Duration::from_millis(self.applied.load(Ordering::Relaxed)))
     }
 
     /// Runs `command` once, to its end.
     pub(super) async fn run(&self, command: &str, with: &BTreeMap<String, String>) -> Result<Transcript, String> {
         let mut running = self.shell.start_with(command, with).map_err(|error| error.to_string())?;
-        let transcript = running.finish(Instant::now() + COMMAND, &mut |_: Stream, _: &[u8]| {}).await;
+        let transcript = running.finish(Instant::now() + self.patient(COMMAND), &mut |_: Stream, _: &[u8]| {}).await;
         match transcript {
             Ok(transcript) if transcript.exit == Some(127) => Err("there is no kubectl on the PATH".to_owned()),
             Ok(transcript) => Ok(transcript),
@@ -97,7 +122,7 @@ impl Commands {
         within: Duration,
         enough: impl Fn(&Ran) -> bool,
     ) -> Result<Ran, String> {
-        let deadline = Instant::now() + within;
+        let deadline = Instant::now() + self.patient(within);
         let mut pace = interval(AGAIN);
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
         pace.tick().await;
@@ -160,6 +185,15 @@ mod tests {
         assert_eq!(ours["contexts"][0]["name"], ours["current-context"]);
         std::fs::write(&file, "contexts: []\n").unwrap();
         assert!(in_namespace(&file, "check-1").is_err());
+    }
+
+    #[test]
+    fn a_slow_machine_is_given_more_time_up_to_a_limit() {
+        let [second, long] = [1, 10_000].map(Duration::from_secs);
+        assert_eq!(patient(second, Duration::from_millis(100)), second);
+        assert_eq!(patient(second, Duration::from_millis(1500)), Duration::from_secs(3));
+        assert_eq!(patient(second, long), Duration::from_secs(10));
+        assert_eq!(patient(Duration::ZERO, long), Duration::ZERO);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use podlab_client::{Client, Error};
 use serde_json::Value;
@@ -204,8 +205,8 @@ impl Grading<'_> {
         }
         match &check.observe {
             Observe::Accepted => accepted.clone().map_err(|observed| Failure { observed, ..Failure::default() }.into()),
-            Observe::Until(condition) => self.until(check, condition, before).await,
-            Observe::Http(wanted) => self.http(check, wanted, before).await,
+            Observe::Until(condition) => self.until(check, condition, commands.patient(check.within), before).await,
+            Observe::Http(wanted) => self.http(wanted, commands.patient(check.within), before).await,
             Observe::Run(wanted) => self.run(check, wanted, commands, &with, before).await,
         }
     }
@@ -215,8 +216,14 @@ impl Grading<'_> {
     }
 
     /// Waits for the condition; a recognised wrong state ends the wait, for it does not heal.
-    async fn until(&self, check: &Check, condition: &Expression, before: Value) -> Result<(), NotPassed> {
-        let deadline = Instant::now() + check.within;
+    async fn until(
+        &self,
+        check: &Check,
+        condition: &Expression,
+        within: Duration,
+        before: Value,
+    ) -> Result<(), NotPassed> {
+        let deadline = Instant::now() + within;
         let mut changes = Changes::new(self.client, self.namespace, &self.exercise.sees);
         loop {
             let seen = self.look().await?;
@@ -236,13 +243,13 @@ impl Grading<'_> {
         }
     }
 
-    async fn http(&self, check: &Check, wanted: &Http, before: Value) -> Result<(), NotPassed> {
+    async fn http(&self, wanted: &Http, within: Duration, before: Value) -> Result<(), NotPassed> {
         let seen = self.look().await?;
         let name = wanted.pod.evaluate(&self.variables(&seen, &before, None, None)).ok();
         let name = name.as_ref().and_then(Value::as_str);
         let pod = seen.pods.iter().find(|pod| pod.metadata.name.as_deref() == name && name.is_some());
         let answer = match pod {
-            Some(pod) => http::get(self.client, pod, wanted, check.within).await?,
+            Some(pod) => http::get(self.client, pod, wanted, within).await?,
             None => Answer::Unanswered("there is no such Pod".to_owned()),
         };
         if answer.satisfies(wanted) {
