@@ -16,3 +16,9 @@ pub use catalogue::BuiltIn;
 pub(crate) use catalogue::{CATALOGUE, find};
 pub(crate) use fill::Filled;
 pub use fill::Sources;
+
+/// This machine's busybox, if it has one that needs no libraries: the userland of the small images is made from it.
+#[must_use]
+pub fn static_busybox() -> Option<std::path::PathBuf> {
+    userland::busybox(std::path::Path::new("/"))
+}

@@ -18,7 +18,10 @@ const INOTIFY_INSTANCES: u64 = 128;
 /// What is tried in this process, one after the other.
 type Check = (Item, fn(&StateDirectory) -> Seen);
 
-const CHECKS: [Check; 9] = [
+/// The item about the userland of small images.
+pub(super) const BUSYBOX: &str = "busybox";
+
+const CHECKS: [Check; 10] = [
     (
         Item { name: "loopback port", needed: true, touches: "the API server and the book", need: None, remedy: "" },
         |_| loopback_port(),
@@ -82,6 +85,16 @@ const CHECKS: [Check; 9] = [
             remedy: "start it as root, with CAP_SYS_RESOURCE",
         },
         |_| oom_score(),
+    ),
+    (
+        Item {
+            name: BUSYBOX,
+            needed: false,
+            touches: "the small images: they get this machine's own shell and tools, whose words differ",
+            need: None,
+            remedy: "sudo apt-get install busybox-static",
+        },
+        |_| busybox(),
     ),
     (
         Item {
@@ -174,6 +187,11 @@ fn oom_score() -> Seen {
     fs::write(path, "-997").map_err(failed("lower oom_score_adj"))?;
     fs::write(path, before.trim()).map_err(failed("raise oom_score_adj again"))?;
     Ok("oom_score_adj can be lowered".to_owned())
+}
+
+fn busybox() -> Seen {
+    let found = podlab_images::builtin::static_busybox();
+    found.map(|path| path.display().to_string()).ok_or_else(|| "there is none that needs no libraries".to_owned())
 }
 
 fn kubectl_version() -> Seen {

@@ -8,6 +8,7 @@ mod checks;
 mod trials;
 
 use std::fmt;
+use std::path::Path;
 
 use podlab_labs::Workbook;
 use podlab_labs::format::Library;
@@ -106,13 +107,25 @@ pub(crate) fn examine(directory: &StateDirectory, workbook: Option<&Workbook>) -
     if let Some(workbook) = workbook {
         let library = Library::load(&workbook.labs())?;
         for finding in findings.iter_mut().filter(|finding| finding.verdict != Verdict::Works) {
-            let Some(need) = finding.need else { continue };
-            let labs = library.labs().iter().filter(|lab| lab.needs.contains(&need)).map(|lab| lab.name.clone());
-            let exercises = library.exercises().iter().filter(|exercise| exercise.needs.contains(&need));
-            finding.labs = labs.chain(exercises.map(|exercise| exercise.name.clone())).collect();
+            let touched = |needs: &[Need], folder: &Path| match finding.need {
+                Some(need) => needs.contains(&need),
+                None => finding.item == checks::BUSYBOX && mentions(folder, "busybox"),
+            };
+            let labs = library.labs().iter().filter(|lab| touched(&lab.needs, &library.folder(lab)));
+            let exercises = library.exercises().iter().filter(|exercise| touched(&exercise.needs, &exercise.folder));
+            let exercises = exercises.map(|exercise| exercise.name.clone());
+            finding.labs = labs.map(|lab| lab.name.clone()).chain(exercises).collect();
         }
     }
     Ok(findings)
+}
+
+/// Whether a manifest that lies in the folder has the word. What cannot be read has not.
+fn mentions(folder: &Path, word: &str) -> bool {
+    let files = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut manifests =
+        files.filter(|path| path.extension().is_some_and(|ending| ending == "yaml" || ending == "json"));
+    manifests.any(|path| std::fs::read_to_string(path).is_ok_and(|text| text.contains(word)))
 }
 
 /// Tries one thing that a lab needs, or says why it does not work: what the lab runner goes by.
@@ -126,6 +139,14 @@ pub(crate) fn has(need: Need) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_labs_that_use_the_small_images_are_known() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
+        let library = Library::load(&Workbook::at(root).labs()).unwrap();
+        let using = |name: &str| mentions(&library.folder(library.lab(name).unwrap()), "busybox");
+        assert!(using("volumes") && !using("webserver"));
+    }
 
     #[test]
     fn a_refusal_says_what_it_touches_and_how_it_is_mended() {

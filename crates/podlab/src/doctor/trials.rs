@@ -4,6 +4,7 @@
 //! everything it made. Exit status 0 and a line of what was seen, or 1 and why not.
 
 use std::fs;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
@@ -11,7 +12,7 @@ use podlab_labs::needs::Need;
 use podlab_linux::cgroups::{self, Controller, Tree};
 use podlab_linux::fabric::{self, UserNamespace};
 use podlab_linux::namespaces::{Namespaces, unshare};
-use podlab_linux::network;
+use podlab_linux::network::{self, Balancer, Block, Entrance, Pool, Protocol};
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +32,7 @@ pub(crate) enum Trial {
     Proc,
     Overlay,
     Network,
+    PacketRules,
     Cgroup(Controller),
 }
 
@@ -60,12 +62,20 @@ fn items() -> Vec<(Item, Trial)> {
         need: Some(Need::Users),
         remedy: "sudo apt-get install uidmap && sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 $USER",
     };
+    let rules = Item {
+        name: "nf_tables",
+        needed: false,
+        touches: "Services: their addresses lead nowhere",
+        need: None,
+        remedy: "sudo modprobe -a nf_tables nft_chain_nat nft_nat nft_masq nft_numgen nft_reject_ipv4",
+    };
     vec![
         (user, Trial::UserNamespace),
         (ids, Trial::SubordinateIds),
         (item("pid, mount, uts, ipc and cgroup namespaces", NOTHING, ""), Trial::Namespaces),
         (item("overlay", NOTHING, "sudo modprobe overlay"), Trial::Overlay),
         (item("bridge and veth", NOTHING, "sudo modprobe -a bridge veth"), Trial::Network),
+        (rules, Trial::PacketRules),
         (item("seccomp", "everything: containers are filtered", ""), Trial::Seccomp),
         (cgroup("cgroup cpu", "processor limits and shares"), Trial::Cgroup(Controller::Cpu)),
         (cgroup("cgroup memory", "memory limits, OOMKilled"), Trial::Cgroup(Controller::Memory)),
@@ -110,6 +120,7 @@ pub(crate) fn main(trial: Trial) -> ExitCode {
         Trial::Proc => proc(),
         Trial::Overlay => overlay(),
         Trial::Network => network(),
+        Trial::PacketRules => packet_rules(),
         Trial::Cgroup(controller) => cgroup(controller),
     };
     match seen {
@@ -211,6 +222,22 @@ fn network() -> Seen {
     network::set_up_fabric().map_err(|refusal| refusal.to_string())?;
     let namespace = network::open_own_namespace().map_err(|refusal| refusal.to_string())?;
     network::connect_node(1, std::os::fd::AsFd::as_fd(&namespace)).map_err(|refusal| refusal.to_string())?;
+    Ok("made in a network namespace of its own".to_owned())
+}
+
+fn packet_rules() -> Seen {
+    enter(Namespaces::NETWORK)?;
+    // As a node does for a Service with two Pods behind it, which keeps its clients.
+    let address = Ipv4Addr::new(10, 96, 0, 1);
+    let pool = Pool {
+        name: "trial".to_owned(),
+        protocol: Protocol::Tcp,
+        entrances: vec![Entrance { address, port: 80, masquerade: true }],
+        members: [2, 3].map(|last| SocketAddrV4::new(Ipv4Addr::new(10, 244, 0, last), 8080)).to_vec(),
+        affinity: Some(60),
+    };
+    let range = Block { address: Ipv4Addr::new(10, 96, 0, 0), prefix: 12 };
+    Balancer::open().and_then(|mut balancer| balancer.apply(range, &[pool])).map_err(|refusal| refusal.to_string())?;
     Ok("made in a network namespace of its own".to_owned())
 }
 
