@@ -24,6 +24,7 @@ pub mod capabilities;
 pub mod cgroups;
 mod clock;
 pub mod container;
+pub mod descriptors;
 mod error;
 pub mod fabric;
 pub mod fail_point;

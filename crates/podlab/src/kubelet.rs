@@ -17,6 +17,8 @@ use tokio::net::UnixListener;
 /// Runs the kubelet until its node's init ends it.
 pub(crate) fn main(config: KubeletConfig) -> ExitCode {
     crate::logging::to_standard_error();
+    // A conversation with each Pod's supervisor is one.
+    podlab_linux::descriptors::allow_many();
     let outcome = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

@@ -116,7 +116,7 @@ impl<'a> Nodes<'a> {
         }
         let record = ProcessRecord::of(init.pid).ok_or(Errno::SRCH).during("examine", "the node's init")?;
         self.running.push(Node { config: node.clone(), init, record, _plug: plug_end });
-        network::route_to_pods_of(node.index)?;
+        network::route_to_pods(network::pod_block(node.index, node.pods), network::node_address(node.index))?;
         self.write_down()
     }
     // ANCHOR_END: start

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Refusal;
-use crate::node::NodeConfig;
+use crate::node::{NodeConfig, USUAL_PODS};
 use crate::paths::State;
 use crate::supervisor::record;
 
@@ -49,7 +49,9 @@ pub(super) fn to_start(told: &[NodeConfig], known: &[RegisteredNode]) -> Vec<Nod
     let is_told = |name: &str| told.iter().any(|node| node.name == name);
     let as_known = |node: &NodeConfig| {
         let known = known.iter().find(|known| known.config.name == node.name && !node.limited);
-        known.map_or_else(|| node.clone(), |known| known.config.clone())
+        let known = known.map_or_else(|| node.clone(), |known| known.config.clone());
+        let pods = if node.pods == USUAL_PODS { known.pods } else { node.pods };
+        NodeConfig { pods, ..known }
     };
     let others = known.iter().filter(|known| !known.stopped && !is_told(&known.config.name));
     told.iter().map(as_known).chain(others.map(|known| known.config.clone())).collect()
@@ -65,7 +67,7 @@ mod tests {
             index,
             cpu_millis,
             memory: 1 << 30,
-            pods: 110,
+            pods: USUAL_PODS,
             limited,
             labels: Default::default(),
             taints: Vec::new(),
@@ -85,6 +87,8 @@ mod tests {
         let text = |name: &str, cpu| (name.to_owned(), cpu);
         assert_eq!(started(&[node("node1", 1, 4000, false)]), [text("node1", 500), text("big", 500)]);
         assert_eq!(started(&[node("node1", 1, 2000, true)]), [text("node1", 2000), text("big", 500)]);
+        let many = NodeConfig { pods: 500, ..node("node1", 1, 4000, false) };
+        assert_eq!(to_start(&[many], &known)[0], NodeConfig { pods: 500, ..node("node1", 1, 500, true) });
     }
 
     #[test]

@@ -47,9 +47,11 @@ pub fn node_address(index: u8) -> Ipv4Addr {
     Ipv4Addr::new(10, 99, 0, index)
 }
 
-/// The block a node's Pods get their addresses from. Its `.1` is the node's own, on the bridge.
-pub fn pod_block(index: u8) -> Block {
-    Block { address: Ipv4Addr::new(10, 244, index.saturating_sub(1), 0), prefix: 24 }
+/// The block a node's Pods get their addresses from, wide enough for so many. Its first is the node's own, on the bridge.
+pub fn pod_block(index: u8, pods: u32) -> Block {
+    let before = u32::from(index.saturating_sub(1));
+    let (first, prefix) = if pods <= USUAL_BLOCK_PODS { (POD_BLOCKS, PREFIX) } else { (WIDE_POD_BLOCKS, WIDE_PREFIX) };
+    Block { address: Ipv4Addr::from(u32::from(first) + (before << (32 - prefix))), prefix }
 }
 
 /// The addresses of nodes.
@@ -65,6 +67,18 @@ pub const FABRIC_BRIDGE: &str = "podlab0";
 pub const POD_BRIDGE: &str = "cni0";
 
 const PREFIX: u8 = 24;
+
+/// Where the blocks of nodes' Pods begin, and how many Pods one has addresses for: not the block's own, not the
+/// bridge's, not that for broadcasts.
+const POD_BLOCKS: Ipv4Addr = Ipv4Addr::new(10, 244, 0, 0);
+const USUAL_BLOCK_PODS: u32 = 253;
+
+/// The same for nodes that take more. A bridge has at most 1,023 ports (`BR_MAX_PORTS`), so a wider one is of no use.
+const WIDE_POD_BLOCKS: Ipv4Addr = Ipv4Addr::new(10, 128, 0, 0);
+const WIDE_PREFIX: u8 = 22;
+
+/// The most Pods that a node can be told to take.
+pub const MOST_PODS: u32 = 1000;
 
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 1024;
@@ -90,8 +104,8 @@ pub fn connect_node(index: u8, node_namespace: BorrowedFd<'_>) -> Result<(), Ref
 }
 
 /// Routes to a node's Pods, from the fabric or from another node. The node's end of the cable must be up.
-pub fn route_to_pods_of(index: u8) -> Result<(), Refusal> {
-    Netlink::open()?.route(pod_block(index), node_address(index))
+pub fn route_to_pods(block: Block, node: Ipv4Addr) -> Result<(), Refusal> {
+    Netlink::open()?.route(block, node)
 }
 
 /// A socket that all nodes and Pods reach at a port of [`FABRIC_ADDRESS`]. To be called in the fabric.
@@ -112,7 +126,7 @@ pub fn socket_to_nodes() -> Result<OwnedFd, Refusal> {
 }
 
 /// Makes a node's own network, in this process's network namespace, once its end of the cable is there.
-pub fn set_up_node(index: u8) -> Result<(), Refusal> {
+pub fn set_up_node(index: u8, block: Block) -> Result<(), Refusal> {
     let netlink = Netlink::open()?;
     netlink.up(Link::LOOPBACK)?;
     let cable = netlink.find("eth0")?;
@@ -122,7 +136,6 @@ pub fn set_up_node(index: u8) -> Result<(), Refusal> {
     netlink.route(Block { address: Ipv4Addr::UNSPECIFIED, prefix: 0 }, FABRIC_ADDRESS)?;
 
     let bridge = netlink.bridge(POD_BRIDGE)?;
-    let block = pod_block(index);
     netlink.address(bridge, first(block), block.prefix)?;
     netlink.up(bridge)?;
     forward()?;
@@ -136,13 +149,13 @@ pub fn set_up_node(index: u8) -> Result<(), Refusal> {
 // ANCHOR: pod
 /// Makes a Pod's network: `node` was opened in the node's network namespace, this process is in the Pod's.
 ///
-/// The node's end of the cable is named after the last byte of the address, so that `ip link` on the node reads like
-/// the list of its Pods. Everything goes by way of the node, to the Pods on the same bridge too: an answer to a
+/// The node's end of the cable is named after the address's place in the block (in a `/24` the last byte), so that
+/// `ip link` on the node reads like the list of its Pods. Everything goes by way of the node, to the Pods on the same bridge too: an answer to a
 /// connection that the node has sent elsewhere ([`Balancer`]) has to pass the node again.
 pub fn set_up_pod(node: &Netlink, block: Block, address: Ipv4Addr) -> Result<(), Refusal> {
     let namespace = open_own_namespace()?;
     let bridge = node.find(POD_BRIDGE)?;
-    let name = format!("veth{}", address.octets()[3]);
+    let name = format!("veth{}", u32::from(address) - u32::from(block.address));
     node.veth(&name, bridge, "eth0", std::os::fd::AsFd::as_fd(&namespace))?;
     node.hairpin(&name)?;
 
@@ -209,8 +222,25 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_node_of_many_pods_has_a_wide_block() {
+        let text = |index, pods| pod_block(index, pods).to_string();
+        assert_eq!([text(1, 110), text(2, 253), text(250, 1)], ["10.244.0.0/24", "10.244.1.0/24", "10.244.249.0/24"]);
+        assert_eq!(
+            [text(1, 254), text(2, 500), text(250, 1000)],
+            ["10.128.0.0/22", "10.128.4.0/22", "10.131.228.0/22"]
+        );
+        for pods in [USUAL_BLOCK_PODS, MOST_PODS] {
+            let mut given = std::collections::BTreeSet::new();
+            while given.len() < pods as usize {
+                let next = next_address(pod_block(1, pods), given.last().copied(), |address| given.contains(&address));
+                assert!(given.insert(next.unwrap()));
+            }
+        }
+    }
+
+    #[test]
     fn addresses_rise_and_come_round() {
-        let block = pod_block(2);
+        let block = pod_block(2, 110);
         let of = |last| Ipv4Addr::new(10, 244, 1, last);
         assert_eq!(first(block), of(1));
         assert_eq!(next_address(block, None, |_| false), Some(of(2)));

@@ -25,7 +25,7 @@ use crate::paths::{State, inside};
 use crate::processes::timespec;
 use crate::protocol::{InitReply, InitRequest};
 use crate::wire::Connection;
-use crate::{network, seccomp, syscalls};
+use crate::{descriptors, network, seccomp, syscalls};
 
 /// What a node is started with.
 pub(crate) struct Start<'a> {
@@ -106,7 +106,8 @@ impl Init {
 
         // An end of file: the fabric has plugged the cable in.
         let _ = rustix::io::read(cable, &mut [0_u8; 1]).during("wait for", "the cable")?;
-        network::set_up_node(node.index)?;
+        let block = network::pod_block(node.index, node.pods);
+        network::set_up_node(node.index, block)?;
         root::enter(&state, &node.name, &cgroups.hierarchies)?;
         let cgroups = cgroups.mounted_at(Path::new(inside::CGROUPS));
         // Every supervisor will share this one.
@@ -114,7 +115,6 @@ impl Init {
 
         let listener = UnixListener::bind(inside::INIT_SOCKET).during("listen on", inside::INIT_SOCKET)?;
         listener.set_nonblocking(true).during("listen on", inside::INIT_SOCKET)?;
-        let block = network::pod_block(node.index);
         let config = KubeletConfig {
             node: (*node).clone(),
             internal_ip: network::node_address(node.index).to_string(),
@@ -136,7 +136,7 @@ impl Init {
             kubelet_pause: Duration::ZERO,
             kubelet_due: Some(Instant::now()),
             clients: Vec::new(),
-            pods: Pods::new(block, cgroups, *user_namespace),
+            pods: Pods::new(block, cgroups, *user_namespace, descriptors::allow_many()),
         })
     }
 

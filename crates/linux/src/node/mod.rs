@@ -18,12 +18,16 @@ pub use enter::{NodeError, exec};
 /// [`KubeletConfig`], and runs it again when it ends.
 pub const KUBELET_ROLE: &str = "kubelet";
 
+/// How many Pods a node takes unless told otherwise: a kubelet's `maxPods`.
+pub const USUAL_PODS: u32 = 110;
+
 /// What makes one node different from another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeConfig {
     /// A DNS label: `node1`.
     pub name: String,
-    /// From 1. Decides the addresses: the node is `10.99.0.INDEX`, its Pods are in `10.244.(INDEX-1).0/24`.
+    /// From 1. Decides the addresses: the node is `10.99.0.INDEX`, its Pods are in `10.244.(INDEX-1).0/24`, or in a
+    /// wider block when it takes many.
     pub index: u8,
     /// What the node says it has, in thousandths of a core.
     pub cpu_millis: u64,
@@ -57,7 +61,7 @@ pub struct KubeletConfig {
     pub node: NodeConfig,
     /// `10.99.0.INDEX`
     pub internal_ip: String,
-    /// `10.244.(INDEX-1).0/24`
+    /// As `10.244.0.0/24`.
     pub pod_cidr: String,
     /// Where the API server's Unix socket appears; it may not be there yet.
     pub api_socket: PathBuf,

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rustix::io::Errno;
 use rustix::mount::UnmountFlags;
-use rustix::process::{Pid, Signal};
+use rustix::process::{Pid, Rlimit, Signal};
 use serde::{Deserialize, Serialize};
 
 use super::init::remove_socket;
@@ -19,7 +19,7 @@ use crate::network::{Block, next_address};
 use crate::paths::{PodDirectory, inside};
 use crate::protocol::{ExitReport, PodSpec, SupervisedPod};
 use crate::supervisor::{self, PodContext, record};
-use crate::{fail_point, syscalls};
+use crate::{descriptors, fail_point, syscalls};
 
 /// Where the last address given out is written down.
 const LAST_ADDRESS: &str = "/var/lib/podlab/node/last-address.json";
@@ -31,6 +31,8 @@ pub(super) struct Pods {
     block: Block,
     cgroups: Tree,
     user_namespace: bool,
+    /// What a Pod is allowed: init itself, with a descriptor a Pod, is allowed more.
+    descriptors: Rlimit,
     last: Option<Ipv4Addr>,
     supervised: Vec<Supervised>,
 }
@@ -49,13 +51,14 @@ struct LastAddress {
 
 impl Pods {
     /// The node starts: whatever ran on it before has ended.
-    pub(super) fn new(block: Block, cgroups: Tree, user_namespace: bool) -> Self {
+    pub(super) fn new(block: Block, cgroups: Tree, user_namespace: bool, descriptors: Rlimit) -> Self {
         for entry in std::fs::read_dir(inside::PODS).into_iter().flatten().flatten() {
             let directory = PodDirectory::new(Path::new(inside::PODS), &entry.file_name().to_string_lossy());
             record::end_containers(&directory, &unseen(UNKNOWN, None));
         }
         let last: Option<LastAddress> = record::read(Path::new(LAST_ADDRESS));
-        Self { block, cgroups, user_namespace, last: last.map(|record| record.last), supervised: Vec::new() }
+        let last = last.map(|record| record.last);
+        Self { block, cgroups, user_namespace, descriptors, last, supervised: Vec::new() }
     }
 
     pub(super) fn list(&self) -> Vec<SupervisedPod> {
@@ -86,7 +89,9 @@ impl Pods {
             cgroups: self.cgroups.clone(),
             user_namespace: self.user_namespace,
         };
+        let limit = self.descriptors;
         let process = spawn(Namespaces::PROCESS_ID, None, || {
+            descriptors::allow(limit);
             let descriptor = listener.as_raw_fd();
             // SAFETY: what init owned is a copy here that nobody will touch; this closure ends the process.
             unsafe { syscalls::close_all_except(&[2, descriptor]) };

@@ -9,8 +9,8 @@ use podlab_api::quantity::Quantity;
 use podlab_api::validation::names;
 use podlab_client::{Client, DeleteOptions};
 use podlab_linux::fabric::{self, FabricReply, FabricRequest, registered};
-use podlab_linux::network::node_address;
-use podlab_linux::node::{NodeConfig, NodeTaint};
+use podlab_linux::network::{MOST_PODS, node_address};
+use podlab_linux::node::{NodeConfig, NodeTaint, USUAL_PODS};
 
 use super::Context;
 use crate::directory::StateDirectory;
@@ -27,8 +27,8 @@ pub(crate) struct NodeOptions {
     /// Memory of the node, enforced by its cgroup: 4Gi [default: all]
     #[arg(long, value_name = "QUANTITY", value_parser = positive)]
     pub(crate) memory: Option<Quantity>,
-    /// How many Pods the node takes
-    #[arg(long, value_name = "N", default_value_t = 110, value_parser = clap::value_parser!(u32).range(1..=MOST_PODS))]
+    /// How many Pods the node takes, at most 1000
+    #[arg(long, value_name = "N", default_value_t = USUAL_PODS, value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_PODS)))]
     pub(crate) pods: u32,
     /// A label the node registers with: disk=ssd (may be repeated)
     #[arg(long, value_name = "KEY=VALUE", value_parser = label)]
@@ -40,12 +40,9 @@ pub(crate) struct NodeOptions {
 
 impl Default for NodeOptions {
     fn default() -> Self {
-        NodeOptions { cpu: None, memory: None, pods: 110, label: Vec::new(), taint: Vec::new() }
+        NodeOptions { cpu: None, memory: None, pods: USUAL_PODS, label: Vec::new(), taint: Vec::new() }
     }
 }
-
-/// A node's Pods share 254 addresses with its bridge.
-const MOST_PODS: i64 = 250;
 
 /// A label as it is typed, held against the rules that the API server has for them.
 fn label(text: &str) -> Result<(String, String), String> {
@@ -252,10 +249,11 @@ mod tests {
         let options = NodeOptions {
             cpu: Some(positive("500m").unwrap()),
             memory: Some(positive("4Gi").unwrap()),
+            pods: 500,
             ..NodeOptions::default()
         };
         let node = describe("node2", 2, &options);
-        assert_eq!((node.cpu_millis, node.memory, node.limited), (500, 4 << 30, true));
+        assert_eq!((node.cpu_millis, node.memory, node.pods, node.limited), (500, 4 << 30, 500, true));
         assert!(!describe("node1", 1, &NodeOptions::default()).limited);
         assert!(positive("0").is_err() && positive("-1").is_err() && positive("many").is_err());
     }

@@ -72,19 +72,11 @@ pub(crate) struct BookAddress {
     pub(crate) port: u16,
 }
 
-/// Every watch is a descriptor: the usual 1024 are fewer than the API server takes.
-fn allow_many_connections() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let maximum = getrlimit(Resource::Nofile).maximum;
-    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
-        tracing::warn!("cannot have more descriptors than usual: {error}");
-    }
-}
-
 /// Runs the control plane until the plug is pulled.
 pub(crate) fn main(config: ControlPlaneConfig) -> ExitCode {
     crate::logging::to_standard_error();
-    allow_many_connections();
+    // Every watch is a descriptor, and the API server takes more of them than a process may usually have.
+    podlab_linux::descriptors::allow_many();
     let outcome = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
