@@ -1,11 +1,11 @@
 //! The life of a container, as its supervisor sees it.
 
+mod create;
+
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::net::UnixStream;
 
 use rustix::event::PollFlags;
 use rustix::fs::{Mode, OFlags};
-use rustix::pipe::PipeFlags;
 use rustix::process::{Pid, Signal};
 
 use super::attach::Attached;
@@ -13,11 +13,10 @@ use super::log::{Lines, Log, Stream};
 use super::{ClientId, PodContext, Source, Supervisor, record};
 use crate::cgroups::Cgroup;
 use crate::container::child::TerminalMade;
-use crate::container::{self, ContainerSpec, StartError, Stdio, Surroundings};
-use crate::error::{During, Refusal};
-use crate::namespaces::{Ended, Namespaces, Process};
+use crate::container::{ContainerSpec, StartError};
+use crate::error::During;
+use crate::namespaces::{Ended, Process};
 use crate::protocol::{ContainerReport, ExitReport, Reply};
-use crate::rootfs::{BindMount, Propagation};
 use crate::wire::Connection;
 use crate::{clock, fail_point};
 
@@ -53,13 +52,6 @@ enum Phase {
     Ended,
     /// Nothing is left to do or to tell.
     Over,
-}
-
-/// Our ends of a container's streams.
-struct Ours {
-    stdin: Option<OwnedFd>,
-    outputs: Vec<Output>,
-    terminal: Option<Connection>,
 }
 
 impl Container {
@@ -139,7 +131,7 @@ impl Supervisor {
                 None => return self.reply(client, &Reply::NoSuchContainer, &[]),
             },
         };
-        match create(&self.pod, spec, client, target) {
+        match create::create(&self.pod, spec, client, target) {
             Ok(container) => self.containers.push(container),
             Err(refusal) => self.reply(client, &Reply::StartFailed(StartError::from(refusal)), &[]),
         }
@@ -293,129 +285,18 @@ impl Supervisor {
     }
 }
 
-/// Makes what a container needs and forks its first process; with a `target` (and the way back from it) among the
-/// processes of that one.
-fn create(
-    pod: &PodContext,
-    mut spec: ContainerSpec,
-    client: ClientId,
-    target: Option<(&Process, &Process)>,
-) -> Result<Container, Refusal> {
-    let directory = pod.directory.container(&spec.id);
-    std::fs::create_dir_all(&directory).during("create directory", directory.display())?;
-    let log = Log::create(&pod.directory.log(&spec.name, spec.attempt))?;
-    let words = last_words_file(pod, &spec.id);
-    std::fs::write(&words, "").during("create", words.display())?;
-    spec.mounts.splice(0..0, managed_files(pod, &spec));
-
-    let cgroup = pod.cgroups.cgroup(&format!("{}/{}", pod.spec.cgroup, spec.id));
-    cgroup.create()?;
-    cgroup.set(&spec.limits)?;
-
-    let (theirs, ours) = make_streams(&spec)?;
-    let surroundings = Surroundings {
-        directory,
-        shared_memory: pod.directory.shared_memory(),
-        hierarchies: &pod.cgroups.hierarchies,
-        doors: &cgroup.doors()?,
-        user_namespace: pod.user_namespace,
-        share_processes: pod.spec.share_processes || target.is_some(),
-    };
-    fail_point::reached("supervisor-container-prepared");
-    let starting = match target {
-        None => container::start(&spec, &surroundings, &theirs)?,
-        // As for an exec: our children are born there for the time of the fork.
-        Some((target, own)) => {
-            target.enter(Namespaces::PROCESS_ID)?;
-            let starting = container::start(&spec, &surroundings, &theirs);
-            own.enter(Namespaces::PROCESS_ID)?;
-            starting?
-        }
-    };
-    fail_point::reached("supervisor-container-forked");
-    Ok(Container {
-        cgroup,
-        process: starting.process,
-        report: ContainerReport {
-            id: spec.id.clone(),
-            name: spec.name.clone(),
-            attempt: spec.attempt,
-            image_id: spec.image_id.clone(),
-            started_at: 0,
-            exit: None,
-        },
-        phase: Phase::Starting {
-            report: Some(starting.report),
-            terminal: ours.terminal,
-            asked: vec![client],
-            ended: None,
-        },
-        log,
-        outputs: ours.outputs,
-        stdin: ours.stdin,
-        attached: Vec::new(),
-        spec,
-    })
-}
-
-/// The files that every container of a Pod has, unless it mounts something else in their place.
-fn managed_files(pod: &PodContext, spec: &ContainerSpec) -> Vec<BindMount> {
-    let bind = |source, target: &str| BindMount {
-        source,
-        sub_path: String::new(),
-        target: target.to_owned(),
-        read_only: false,
-        recursive: false,
-        propagation: Propagation::Private,
-    };
-    let mut files: Vec<_> = ["hosts", "hostname", "resolv.conf"]
-        .into_iter()
-        .map(|name| bind(pod.directory.small_files().join(name), &format!("/etc/{name}")))
-        .collect();
-    if !spec.termination_message_path.is_empty() {
-        files.push(bind(last_words_file(pod, &spec.id), &spec.termination_message_path));
-    }
-    files.retain(|file| spec.mounts.iter().all(|mount| mount.target != file.target));
-    files
-}
-
-fn last_words_file(pod: &PodContext, id: &str) -> std::path::PathBuf {
-    pod.directory.small_files().join(format!("termination-{id}"))
-}
-
 /// What a container left in its termination message file. It had a bind mount of the file, not its directory, so the
 /// name still means the file that we made.
 fn last_words(pod: &PodContext, id: &str) -> String {
     /// What the kubelet reads of it.
     const LIMIT: u64 = 4096;
-    let path = last_words_file(pod, id);
+    let path = create::last_words_file(pod, id);
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let Ok(file) = rustix::fs::open(&path, flags, Mode::empty()) else { return String::new() };
     let mut words = Vec::new();
     let _ = std::io::Read::read_to_end(&mut std::io::Read::take(std::fs::File::from(file), LIMIT), &mut words);
     let _ = std::fs::remove_file(&path);
     String::from_utf8_lossy(&words).into_owned()
-}
-
-fn make_streams(spec: &ContainerSpec) -> Result<(Stdio, Ours), Refusal> {
-    if spec.terminal {
-        let (ours, theirs) = UnixStream::pair().during("make", "socket pair")?;
-        let theirs = Stdio::Terminal { master: theirs.into() };
-        return Ok((theirs, Ours { stdin: None, outputs: Vec::new(), terminal: Some(Connection::from(ours)) }));
-    }
-    let pipe = || rustix::pipe::pipe_with(PipeFlags::CLOEXEC).during("make", "pipe");
-    let ((stdout, their_stdout), (stderr, their_stderr)) = (pipe()?, pipe()?);
-    let (their_stdin, stdin) =
-        if spec.stdin { pipe().map(|(theirs, ours)| (Some(theirs), Some(ours)))? } else { (None, None) };
-    let outputs = [(stdout, Stream::Stdout), (stderr, Stream::Stderr)]
-        .into_iter()
-        .map(|(source, stream)| {
-            rustix::io::ioctl_fionbio(&source, true).during("set up", "pipe")?;
-            Ok(Output { source, lines: Lines::of(stream) })
-        })
-        .collect::<Result<_, Refusal>>()?;
-    let theirs = Stdio::Streams { stdin: their_stdin, stdout: their_stdout, stderr: their_stderr };
-    Ok((theirs, Ours { stdin, outputs, terminal: None }))
 }
 
 /// The master side of a terminal that a child has made, twice: for reading and for writing.

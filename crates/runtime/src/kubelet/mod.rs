@@ -24,6 +24,7 @@ pub mod restart;
 mod run;
 pub mod sources;
 pub mod status;
+mod table;
 pub mod worker;
 
 pub use run::{KubeletConfig, run};

@@ -14,10 +14,12 @@ use super::{events, members};
 use crate::backend::{self, ContainerId, Exit, Image, PodState};
 use crate::probes::{Kind, Prober, Timing};
 
+mod images;
 mod progress;
+mod runs;
 
+pub(super) use images::full_name;
 pub use progress::Done;
-pub(super) use progress::full_name;
 
 /// Everything the kubelet knows of a Pod.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -1,10 +1,10 @@
 //! The kubelet as a whole: which Pods are on this node, a loop for each, and the node's own heartbeat.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{ConfigMap, Node, PersistentVolumeClaim, Pod, PodStatus, Secret, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Node, PersistentVolumeClaim, Pod, Secret, Service};
 use podlab_client::cache::{Change, Changes};
 use podlab_client::events::Recorder;
 use podlab_client::sleeper::Sleeper;
@@ -19,6 +19,7 @@ use super::decide::Ending;
 use super::effects::Effects;
 use super::eviction;
 use super::node;
+use super::table::Table;
 use super::worker::{Input, Worker};
 use crate::backend::{Backend, BackendError, Event, PodState, PodUid};
 use crate::clock::Clock;
@@ -337,65 +338,5 @@ impl<K: Object> Source<K> {
         let changes = self.changes.next().await;
         tracing::trace!(kind = self.kind, changes = changes.len(), "sources changed");
         changes.into_iter().map(|change| (change.key.namespace, change.key.name)).collect()
-    }
-}
-
-/// The Pods of the node with the statuses that were computed last.
-#[derive(Debug)]
-pub struct Table {
-    pods: Mutex<BTreeMap<(String, String), Arc<Pod>>>,
-    version: watch::Sender<u64>,
-}
-
-impl Default for Table {
-    fn default() -> Self {
-        Table { pods: Mutex::default(), version: watch::Sender::new(0) }
-    }
-}
-
-impl Table {
-    pub(super) fn publish(&self, pod: &Pod, status: &PodStatus) {
-        let key = key(pod);
-        let mut pods = self.pods();
-        let same = pods.get(&key).is_some_and(|known| {
-            known.status.as_ref() == Some(status) && known.metadata == pod.metadata && known.spec == pod.spec
-        });
-        if !same {
-            pods.insert(key, Arc::new(Pod { status: Some(status.clone()), ..pod.clone() }));
-            drop(pods);
-            self.version.send_modify(|version| *version += 1);
-        }
-    }
-
-    pub(super) fn remove(&self, pod: &Pod) {
-        let key = key(pod);
-        let mut pods = self.pods();
-        if pods.get(&key).is_some_and(|known| known.uid() == pod.uid()) {
-            pods.remove(&key);
-            drop(pods);
-            self.version.send_modify(|version| *version += 1);
-        }
-    }
-
-    fn pods(&self) -> MutexGuard<'_, BTreeMap<(String, String), Arc<Pod>>> {
-        self.pods.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn key(pod: &Pod) -> (String, String) {
-    (pod.namespace().unwrap_or_default().to_owned(), pod.name().to_owned())
-}
-
-impl KnownPods for Table {
-    fn pod(&self, namespace: &str, name: &str) -> Option<Arc<Pod>> {
-        self.pods().get(&(namespace.to_owned(), name.to_owned())).cloned()
-    }
-
-    fn all(&self) -> Vec<Arc<Pod>> {
-        self.pods().values().cloned().collect()
-    }
-
-    fn changes(&self) -> watch::Receiver<u64> {
-        self.version.subscribe()
     }
 }

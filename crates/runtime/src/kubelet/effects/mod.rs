@@ -1,36 +1,23 @@
 //! Doing what was decided: every [`Action`] becomes calls of the [`Backend`] and of the API server.
 
-use std::sync::Arc;
-use std::time::Duration;
+mod probes;
+mod volumes;
 
-use k8s_openapi::api::authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestSpec};
-use k8s_openapi::api::core::v1::{
-    ConfigMap, Container, LifecycleHandler, PersistentVolume, PersistentVolumeClaim, Pod, Secret, Service,
-    ServiceAccount,
-};
-use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::{Container, Pod, Secret, Service};
 use podlab_client::{Cache, Client, DeleteOptions, Object};
 use podlab_linux::fail_point;
 
 use super::config::{self, Names};
 use super::decide::Action;
-use super::decide::volumes::renew_after;
 use super::fields::Around;
 use super::observed::{Done, ImageRecord, Observed};
-use super::restart::later;
 use super::sources::Sources;
 use super::{members, pull_secrets};
-use crate::backend::{
-    Backend, BackendError, ContainerId, Image, ImageError, NetworkCheck, NodeFacts, PodUid, ProbeOutcome, StartFailure,
-};
+use crate::backend::{Backend, BackendError, ContainerId, Image, ImageError, NodeFacts, PodUid, StartFailure};
 use crate::clock::Clock;
-use crate::probes::Kind;
-use crate::volumes;
 
-/// How much of an exec probe's output is kept.
-const PROBE_OUTPUT: usize = 10 << 10;
-/// How long a hook may take when nothing else limits it.
-const HOOK_TIMEOUT: Duration = Duration::from_secs(3600);
 /// SIGTERM and SIGKILL; the numbers are the same on every Linux.
 const SIGTERM: i32 = 15;
 const SIGKILL: i32 = 9;
@@ -130,64 +117,6 @@ impl<B: Backend, C: Clock> Effects<B, C> {
         }
     }
 
-    /// Returns when a token in the volume is to be renewed.
-    async fn set_up_volume(
-        &self,
-        context: &Context,
-        uid: &PodUid,
-        name: &str,
-    ) -> Result<Option<jiff::Timestamp>, String> {
-        let spec = context.pod.spec.as_ref();
-        let volume = spec.iter().flat_map(|spec| spec.volumes.iter().flatten()).find(|volume| volume.name == name);
-        let volume = volume.ok_or_else(|| format!("no volume of the name {name}"))?;
-        let references = volumes::references(volume);
-        let namespace = context.pod.namespace().unwrap_or_default();
-        let mut sources = Sources::default();
-        for map in references.config_maps {
-            let found = self.find::<ConfigMap>(namespace, &map).await?;
-            sources.config_maps.insert(map, found);
-        }
-        for secret in references.secrets {
-            let found = self.find::<Secret>(namespace, &secret).await?;
-            sources.secrets.insert(secret, found);
-        }
-        for claim in references.claims {
-            let found = self.find::<PersistentVolumeClaim>(namespace, &claim).await?;
-            let found = match found {
-                Some(claim) => {
-                    let bound = claim.spec.as_ref().and_then(|spec| spec.volume_name.clone());
-                    let bound = match bound {
-                        Some(bound) => self.find::<PersistentVolume>(None, &bound).await?,
-                        None => None,
-                    };
-                    Some((claim, bound))
-                }
-                None => None,
-            };
-            sources.claims.insert(claim, found);
-        }
-        for reference in references.images {
-            let image = match self.backend.image(&reference).await.map_err(|error| error.to_string())? {
-                Some(image) => image,
-                None => self.pull(&context.pod, &reference).await?,
-            };
-            sources.images.insert(reference, image.id);
-        }
-        let mut renew_at = None;
-        for (place, audience, seconds) in references.tokens {
-            let old = later(self.clock.now(), renew_after(seconds));
-            renew_at = Some(renew_at.map_or(old, |earlier: jiff::Timestamp| earlier.min(old)));
-            let token = self.token(&context.pod, audience, seconds).await?;
-            sources.tokens.insert((name.to_owned(), place), token);
-        }
-        let volume = volumes::resolve(&context.pod, volume, &sources, &self.around(context))?;
-        let set_up = self.backend.set_up_volume(uid, &volume).await;
-        set_up.map(|()| renew_at).map_err(|error| match error {
-            BackendError::Volume { message, .. } => message,
-            error => error.to_string(),
-        })
-    }
-
     /// Pulls an image as who the Pod says it is. A Secret that is not there is no reason not to try.
     async fn pull(&self, pod: &Pod, image: &str) -> Result<Image, String> {
         let mut secrets = Vec::new();
@@ -205,31 +134,6 @@ impl<B: Backend, C: Clock> Effects<B, C> {
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error.to_string()),
         }
-    }
-
-    /// A token of the Pod's service account, which ends with the Pod.
-    async fn token(&self, pod: &Pod, audience: Option<String>, seconds: i64) -> Result<String, String> {
-        let account = pod.spec.as_ref().and_then(|spec| spec.service_account_name.as_deref()).unwrap_or("default");
-        let bound = BoundObjectReference {
-            api_version: Some("v1".to_owned()),
-            kind: Some("Pod".to_owned()),
-            name: pod.metadata.name.clone(),
-            uid: pod.metadata.uid.clone(),
-        };
-        let request = TokenRequest {
-            spec: TokenRequestSpec {
-                audiences: audience.filter(|audience| !audience.is_empty()).into_iter().collect(),
-                bound_object_ref: Some(bound),
-                expiration_seconds: Some(seconds),
-            },
-            ..TokenRequest::default()
-        };
-        let answer: Result<TokenRequest, _> =
-            self.client.create_subresource::<ServiceAccount, _, _>(pod.namespace(), account, "token", &request).await;
-        let namespace = pod.namespace().unwrap_or_default();
-        let answer =
-            answer.map_err(|error| format!("failed to fetch token: \"{namespace}\"/\"{account}\": {error}"))?;
-        answer.status.map(|status| status.token).ok_or_else(|| "failed to fetch token: the answer has none".to_owned())
     }
 
     async fn start(&self, context: &Context, uid: &PodUid, name: &str, attempt: u32) -> Done {
@@ -305,76 +209,6 @@ impl<B: Backend, C: Clock> Effects<B, C> {
         }
     }
 
-    async fn hook(
-        &self,
-        context: &Context,
-        uid: &PodUid,
-        name: &str,
-        hook: impl Fn(&Container) -> Option<LifecycleHandler>,
-    ) -> Result<(), String> {
-        let Some((member, id)) = running(context, name) else { return Ok(()) };
-        let Some(hook) = hook(&member.spec) else { return Ok(()) };
-        if let Some(exec) = hook.exec {
-            let command = exec.command.unwrap_or_default();
-            let ended = self.backend.exec_collect(uid, &id, &command, HOOK_TIMEOUT, PROBE_OUTPUT).await;
-            return match ended {
-                Ok(ended) if ended.code == 0 && !ended.timed_out => Ok(()),
-                Ok(ended) => Err(format!("command {:?} exited with {}", command.join(" "), ended.code)),
-                Err(error) => Err(error.to_string()),
-            };
-        }
-        if let Some(sleep) = hook.sleep {
-            let seconds = u64::try_from(sleep.seconds).unwrap_or_default();
-            self.clock.sleep(Duration::from_secs(seconds)).await;
-            return Ok(());
-        }
-        let check = if let Some(get) = &hook.http_get {
-            http(&member.spec, get)
-        } else if let Some(tcp) = &hook.tcp_socket {
-            tcp_check(&member.spec, tcp.host.clone(), &tcp.port)
-        } else {
-            return Ok(());
-        };
-        match self.backend.probe(uid, &check?, Duration::from_secs(60)).await {
-            ProbeOutcome::Success => Ok(()),
-            ProbeOutcome::Failure(text) => Err(text),
-        }
-    }
-
-    async fn probe(&self, context: &Context, uid: &PodUid, name: &str, kind: Kind) -> ProbeOutcome {
-        let gone = || ProbeOutcome::Failure(format!("container {name} is not running"));
-        let Some((member, id)) = running(context, name) else { return gone() };
-        let Some(probe) = kind.of(&member.spec) else { return gone() };
-        let timeout = crate::probes::Timing::from(probe).timeout;
-        if let Some(exec) = &probe.exec {
-            let command = exec.command.clone().unwrap_or_default();
-            return match self.backend.exec_collect(uid, &id, &command, timeout, PROBE_OUTPUT).await {
-                Ok(ended) if ended.timed_out => ProbeOutcome::Failure(format!(
-                    "command timed out: {:?} timed out after {}",
-                    command.join(" "),
-                    super::go::duration(timeout)
-                )),
-                Ok(ended) if ended.code == 0 => ProbeOutcome::Success,
-                Ok(ended) => ProbeOutcome::Failure(String::from_utf8_lossy(&ended.output).into_owned()),
-                Err(error) => ProbeOutcome::Failure(error.to_string()),
-            };
-        }
-        let check = if let Some(get) = &probe.http_get {
-            http(&member.spec, get)
-        } else if let Some(tcp) = &probe.tcp_socket {
-            tcp_check(&member.spec, tcp.host.clone(), &tcp.port)
-        } else if let Some(grpc) = &probe.grpc {
-            let port = u16::try_from(grpc.port).map_err(|_| format!("invalid port {}", grpc.port));
-            port.map(|port| NetworkCheck::Grpc { port, service: grpc.service.clone().unwrap_or_default() })
-        } else {
-            return ProbeOutcome::Failure("missing probe handler".to_owned());
-        };
-        match check {
-            Ok(check) => self.backend.probe(uid, &check, timeout).await,
-            Err(message) => ProbeOutcome::Failure(message),
-        }
-    }
-
     async fn signal(&self, context: &Context, uid: &PodUid, name: &str, signal: i32) -> Done {
         let Some((_, id)) = running(context, name) else { return Done::Ok };
         result(self.backend.signal(uid, &id, signal).await.map_err(|error| error.to_string()))
@@ -411,34 +245,4 @@ fn image_of(context: &Context, container: &str) -> String {
 fn running<'a>(context: &'a Context, name: &str) -> Option<(members::Member<'a>, ContainerId)> {
     let run = context.observed.container(name).run.as_ref().filter(|run| run.is_running())?;
     Some((members::find(&context.pod, name)?, run.id.clone()))
-}
-
-fn http(container: &Container, get: &k8s_openapi::api::core::v1::HTTPGetAction) -> Result<NetworkCheck, String> {
-    let headers = get.http_headers.iter().flatten().map(|header| (header.name.clone(), header.value.clone()));
-    Ok(NetworkCheck::Http {
-        host: get.host.clone().filter(|host| !host.is_empty()),
-        port: port(container, &get.port)?,
-        path: get.path.clone().unwrap_or_else(|| "/".to_owned()),
-        https: get.scheme.as_deref() == Some("HTTPS"),
-        headers: headers.collect(),
-    })
-}
-
-fn tcp_check(container: &Container, host: Option<String>, at: &IntOrString) -> Result<NetworkCheck, String> {
-    Ok(NetworkCheck::Tcp { host: host.filter(|host| !host.is_empty()), port: port(container, at)? })
-}
-
-/// A port by its number, or by the name it has in the container.
-fn port(container: &Container, port: &IntOrString) -> Result<u16, String> {
-    let number = match port {
-        IntOrString::Int(number) => Some(*number),
-        IntOrString::String(name) => {
-            let named = container.ports.iter().flatten().find(|port| port.name.as_ref() == Some(name));
-            named.map(|port| port.container_port).or_else(|| name.parse().ok())
-        }
-    };
-    number.and_then(|number| u16::try_from(number).ok()).filter(|number| *number > 0).ok_or_else(|| match port {
-        IntOrString::Int(number) => format!("invalid port number: {number}"),
-        IntOrString::String(name) => format!("couldn't find port: {name:?}"),
-    })
 }
