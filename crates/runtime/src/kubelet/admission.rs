@@ -15,6 +15,7 @@ use crate::scheduler::snapshot::{Incoming, NodeInfo, PodInfo, Snapshot};
 /// # Errors
 /// How the Pod ends that the node does not take.
 pub fn admit<'a>(node: &Node, others: impl Iterator<Item = &'a Pod>, pod: &Pod) -> Result<(), Ending> {
+    system(pod)?;
     let mut snapshot = Snapshot::default();
     snapshot.set_node(node);
     let name = node.metadata.name.as_deref().unwrap_or_default();
@@ -57,6 +58,20 @@ pub fn admit_under_pressure(pressure: bool, pod: &Pod) -> Result<(), Ending> {
     }
     let message = "The node had condition: [MemoryPressure]. ".to_owned();
     Err(Ending::Rejected { reason: "Evicted", message })
+}
+
+/// Pods of another operating system: the scheduler puts them anywhere, and it is the kubelet that knows.
+fn system(pod: &Pod) -> Result<(), Ending> {
+    let rejected = |reason, message: &str| Err(Ending::Rejected { reason, message: message.to_owned() });
+    let label = pod.metadata.labels.as_ref().and_then(|labels| labels.get("kubernetes.io/os"));
+    if label.is_some_and(|system| system != "linux") {
+        let message = "Failed to admit pod as the `kubernetes.io/os` label doesn't match node label";
+        return rejected("PodOSSelectorNodeLabelDoesNotMatch", message);
+    }
+    if pod.spec.as_ref().and_then(|spec| spec.os.as_ref()).is_some_and(|system| system.name != "linux") {
+        return rejected("PodOSNotSupported", "Failed to admit pod as the OS field doesn't match node OS");
+    }
+    Ok(())
 }
 
 fn predicate(name: &'static str, why: &str) -> Ending {
@@ -129,6 +144,8 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_told_in_the_kubelets_words() {
         let port = json!({"containers": [{"name": "main", "ports": [{"containerPort": 80, "hostPort": 80}]}]});
+        let mut labelled = pod("p", json!({}));
+        labelled.metadata.labels = Some([("kubernetes.io/os".to_owned(), "windows".to_owned())].into());
         let cases = [
             (asking("p", json!({"cpu": "1500m"})), "admitted"),
             (
@@ -153,6 +170,16 @@ mod tests {
             (
                 pod("p", port.clone()),
                 "NodePorts: Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports",
+            ),
+            (pod("p", json!({"os": {"name": "linux"}})), "admitted"),
+            (
+                pod("p", json!({"os": {"name": "windows"}})),
+                "PodOSNotSupported: Failed to admit pod as the OS field doesn't match node OS",
+            ),
+            (
+                labelled,
+                "PodOSSelectorNodeLabelDoesNotMatch: Failed to admit pod as the `kubernetes.io/os` label doesn't match \
+                 node label",
             ),
             (
                 pod("p", json!({"tolerations": []})),

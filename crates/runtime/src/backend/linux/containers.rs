@@ -30,7 +30,6 @@ impl Linux {
             self.inner.store.layers(&config.image_id).map_err(|error| {
                 refuse(StartFailure::Create, format!("failed to create containerd container: {error}"))
             })?;
-        check_user(&config.security, &image, &record, config)?;
         let mounts = config.mounts.iter().map(|mount| bind(&directory, mount)).collect::<Result<_, _>>()?;
         let arguments = arguments(config, &image.config);
         if arguments.is_empty() {
@@ -144,34 +143,6 @@ fn signal_number(text: &str) -> Option<i32> {
     let name = text.strip_prefix("SIG").unwrap_or(text);
     let known = names.iter().find(|(known, _)| *known == name).map(|(_, number)| *number);
     known.or_else(|| name.parse().ok().filter(|number| (1..=64).contains(number)))
-}
-
-/// With `runAsNonRoot`, refuses a user that is root, or that nobody can tell to be another.
-fn check_user(
-    security: &Security,
-    image: &ImageRecord,
-    pod: &PodRecord,
-    config: &ContainerConfig,
-) -> Result<(), BackendError> {
-    if !security.run_as_non_root {
-        return Ok(());
-    }
-    let name = image.config.user.split(':').next().unwrap_or_default();
-    let problem = match (security.user, name) {
-        (Some(0), _) => "container's runAsUser breaks non-root policy".to_owned(),
-        (Some(_), _) => return Ok(()),
-        (None, "" | "0") => "container has runAsNonRoot and image will run as root".to_owned(),
-        (None, name) if name.bytes().all(|byte| byte.is_ascii_digit()) => return Ok(()),
-        (None, name) => {
-            format!(
-                "container has runAsNonRoot and image has non-numeric user ({name}), cannot verify user is non-root"
-            )
-        }
-    };
-    let (spec, container) = (&pod.spec, &config.name);
-    let message =
-        format!("{problem} (pod: \"{}_{}({})\", container: {container})", spec.name, spec.namespace, spec.uid);
-    Err(refuse(StartFailure::Config, message))
 }
 
 fn user(security: &Security, image: &ImageConfig) -> User {
