@@ -21,6 +21,7 @@ pub enum Unit {
     Milliseconds,
     Mebibytes,
     PerSecond,
+    PercentOfACore,
     Count,
 }
 
@@ -65,7 +66,20 @@ impl fmt::Display for Unit {
             Self::Milliseconds => "ms",
             Self::Mebibytes => "MiB",
             Self::PerSecond => "/s",
+            Self::PercentOfACore => "% core",
             Self::Count => "",
         })
     }
 }
+
+/// Why a figure cannot be measured on this machine: what it needs is not there. No failure.
+#[derive(Clone, Copy, Debug)]
+pub struct Absent(pub &'static str);
+
+impl fmt::Display for Absent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for Absent {}

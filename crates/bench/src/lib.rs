@@ -22,5 +22,5 @@ mod run;
 pub mod server;
 mod table;
 
-pub use figure::{Figure, Goal, Reference, Unit};
+pub use figure::{Absent, Figure, Goal, Reference, Unit};
 pub use run::run;

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, bail};
+use serde::{Deserialize, Serialize};
 
-use crate::figure::Figure;
+use crate::figure::{Absent, Figure};
 use crate::table::{self, Row};
 use crate::{floor, server};
 
@@ -34,9 +35,20 @@ pub fn run(figures: &[Figure]) -> ExitCode {
 /// One figure, in this process: prints its samples.
 fn measure(figures: &[Figure], name: &str) -> anyhow::Result<()> {
     let known = figures.iter().find(|figure| figure.name == name);
-    let samples = (known.with_context(|| format!("no figure is called {name}"))?.measure)()?;
-    println!("{}", serde_json::to_string(&samples)?);
+    let measured = match (known.with_context(|| format!("no figure is called {name}"))?.measure)() {
+        Ok(samples) => Measured::Samples(samples),
+        Err(error) => Measured::Absent(error.downcast::<Absent>()?.to_string()),
+    };
+    println!("{}", serde_json::to_string(&measured)?);
     Ok(())
+}
+
+/// What the process of a figure says.
+#[derive(Debug, Deserialize, Serialize)]
+enum Measured {
+    Samples(Vec<f64>),
+    /// Why there are none.
+    Absent(String),
 }
 
 /// All figures that were asked for: measures them, keeps them, prints the table.
@@ -53,11 +65,12 @@ fn compare(figures: &[Figure], words: &[&str]) -> anyhow::Result<()> {
         return Ok(());
     }
     println!("{}", floor::describe());
-    let mut failures = Vec::new();
+    let (mut failures, mut absent) = (Vec::new(), Vec::new());
     for figure in &chosen {
         eprintln!("measuring {} ({})", figure.name, figure.what);
         match in_a_process(figure.name) {
-            Ok(samples) => keep(figure.name, &samples)?,
+            Ok(Measured::Samples(samples)) => keep(figure.name, &samples)?,
+            Ok(Measured::Absent(why)) => absent.push(format!("{}: not measured: {why}", figure.name)),
             Err(error) => failures.push(format!("{}: {error:#}", figure.name)),
         }
     }
@@ -66,10 +79,11 @@ fn compare(figures: &[Figure], words: &[&str]) -> anyhow::Result<()> {
         .map(|figure| Row { figure, release: kept("release", figure.name), debug: kept("debug", figure.name) })
         .collect();
     println!("{}", table::render(&rows));
+    absent.iter().for_each(|line| println!("{line}"));
     if failures.is_empty() { Ok(()) } else { bail!("could not be measured:\n{}", failures.join("\n")) }
 }
 
-fn in_a_process(name: &str) -> anyhow::Result<Vec<f64>> {
+fn in_a_process(name: &str) -> anyhow::Result<Measured> {
     // `timeout` ends it together with what it started, should it hang.
     let mut command = Command::new("timeout");
     command.arg(PATIENCE).arg(std::env::current_exe()?).args(["--figure", name]);
