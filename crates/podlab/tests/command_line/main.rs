@@ -23,6 +23,8 @@ mod rootless;
 mod secrets;
 mod services;
 mod side_by_side;
+mod slow_readers;
+mod spec_fields;
 mod trouble;
 mod usage;
 mod watch;

@@ -12,6 +12,11 @@ use super::resources;
 use super::sources::Sources;
 use crate::backend::{ContainerConfig, HostAlias, Image, Mount, PodConfig, Propagation, Seccomp, Security};
 
+/// More of them are left out: the libraries that ask would not look at them (pkg/apis/core/validation: MaxDNSNameservers,
+/// MaxDNSSearchPaths).
+const MOST_SERVERS: usize = 3;
+const MOST_SEARCHES: usize = 32;
+
 /// What every Pod of the node is told about names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Names {
@@ -87,6 +92,8 @@ fn resolv_conf(pod: &Pod, names: &Names) -> String {
             options.push(option.value.as_ref().map_or_else(|| name.clone(), |value| format!("{name}:{value}")));
         }
     }
+    let servers = distinct(servers).take(MOST_SERVERS);
+    let searches: Vec<String> = distinct(searches).take(MOST_SEARCHES).collect();
     let mut text = String::new();
     if !searches.is_empty() {
         text += &format!("search {}\n", searches.join(" "));
@@ -98,6 +105,12 @@ fn resolv_conf(pod: &Pod, names: &Names) -> String {
         text += &format!("options {}\n", options.join(" "));
     }
     text
+}
+
+/// Each once, where it stands first.
+fn distinct(all: Vec<String>) -> impl Iterator<Item = String> {
+    let mut seen = std::collections::BTreeSet::new();
+    all.into_iter().filter(move |one| seen.insert(one.clone()))
 }
 
 /// What a container is started from. The error is the message of `CreateContainerConfigError`.
@@ -234,5 +247,53 @@ fn check_user(pod: &Pod, spec: &Container, security: &Security, image: &Image) -
         Err(_) => Err(format!(
             "container has runAsNonRoot and image has non-numeric user ({user}), cannot verify user is non-root {place}"
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn asked(spec: Value) -> String {
+        let names = Names {
+            dns: "10.96.0.10".to_owned(),
+            domain: "cluster.local".to_owned(),
+            node_resolv_conf: "# made by hand\nnameserver 192.0.2.1\nsearch home.example\noptions timeout:1\n"
+                .to_owned(),
+        };
+        let pod = json!({"metadata": {"name": "p", "namespace": "shop"}, "spec": spec});
+        resolv_conf(&serde_json::from_value(pod).unwrap(), &names)
+    }
+
+    #[test]
+    fn a_policy_says_who_is_asked_for_names() {
+        let cluster = "search shop.svc.cluster.local svc.cluster.local cluster.local\nnameserver 10.96.0.10\n\
+                       options ndots:5\n";
+        let node = "search home.example\nnameserver 192.0.2.1\noptions timeout:1\n";
+        for (policy, host_network, expected) in [
+            ("ClusterFirst", false, cluster),
+            ("ClusterFirst", true, node),
+            ("ClusterFirstWithHostNet", true, cluster),
+            ("Default", false, node),
+            ("None", false, ""),
+        ] {
+            let spec = json!({"containers": [], "dnsPolicy": policy, "hostNetwork": host_network});
+            assert_eq!(asked(spec), expected, "{policy} {host_network}");
+        }
+    }
+
+    #[test]
+    fn what_a_pod_adds_comes_behind_once_and_within_limits() {
+        let config = json!({
+            "nameservers": ["10.96.0.10", "192.0.2.7", "192.0.2.8", "192.0.2.9"],
+            "searches": ["cluster.local", "more.example"],
+            "options": [{"name": "ndots", "value": "2"}, {"name": "edns0"}],
+        });
+        assert_eq!(
+            asked(json!({"containers": [], "dnsConfig": config})),
+            "search shop.svc.cluster.local svc.cluster.local cluster.local more.example\n\
+             nameserver 10.96.0.10\nnameserver 192.0.2.7\nnameserver 192.0.2.8\noptions ndots:2 edns0\n"
+        );
     }
 }

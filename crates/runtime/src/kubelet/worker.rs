@@ -25,6 +25,7 @@ use super::table::Table;
 use super::{restart, status};
 use crate::backend::{Backend, Event, PodState};
 use crate::clock::Clock;
+use crate::probes::{Prober, Verdict};
 use crate::volumes;
 
 /// How many decisions may follow each other without anything happening in between. Never reached; a mistake in the
@@ -77,6 +78,8 @@ pub struct Worker<B, C> {
     told: Option<PodStatus>,
     /// The object's revision with that status.
     told_version: Option<u64>,
+    /// Whether something has happened that the status may show. Most probes change nothing, and nothing is asked as often.
+    status_due: bool,
     writing: bool,
     write_retry: Option<Timestamp>,
     running: JoinSet<Finished>,
@@ -105,6 +108,7 @@ impl<B: Backend, C: Clock> Worker<B, C> {
             observed,
             told,
             told_version: None,
+            status_due: true,
             writing: false,
             write_retry: None,
             running: JoinSet::new(),
@@ -149,6 +153,7 @@ impl<B: Backend, C: Clock> Worker<B, C> {
     }
 
     fn take(&mut self, input: Input) {
+        self.status_due = true;
         let now = self.effects.clock.now();
         let told = match input {
             Input::Pod(pod) => {
@@ -224,10 +229,13 @@ impl<B: Backend, C: Clock> Worker<B, C> {
         let now = self.effects.clock.now();
         match finished {
             Finished::Action { action, begun, done } => {
+                let before = self.verdict(&action);
                 let told = self.observed.finish(&self.pod, &action, done, begun, now);
+                self.status_due |= before.is_none() || before != self.verdict(&action);
                 self.tell(told);
             }
             Finished::Status { status, written } => {
+                self.status_due = true;
                 self.writing = false;
                 match written {
                     Written::Yes { version } => {
@@ -239,6 +247,12 @@ impl<B: Backend, C: Clock> Worker<B, C> {
                 }
             }
         }
+    }
+
+    /// What is thought of a container after the last probes of this kind, when the action is a probe.
+    fn verdict(&self, action: &Action) -> Option<Verdict> {
+        let Action::Probe { container, kind } = action else { return None };
+        self.observed.container(container).probes.get(kind).map(Prober::verdict)
     }
 
     /// Decides until there is nothing more to decide, and says when to look again.
@@ -255,6 +269,7 @@ impl<B: Backend, C: Clock> Worker<B, C> {
                     continue;
                 }
                 acted = true;
+                self.status_due |= !matches!(action, Action::Probe { .. });
                 let told = self.observed.begin(&self.pod, &action, now);
                 self.tell(told);
                 if action.is_effect() {
@@ -313,10 +328,14 @@ impl<B: Backend, C: Clock> Worker<B, C> {
 
     /// Writes the status if it changed; says when to try again if that did not work.
     fn write_status(&mut self) -> Option<Timestamp> {
+        if !self.status_due {
+            return None;
+        }
         let now = self.effects.clock.now();
         let mut status = self.status(now);
         self.table.publish(&self.pod, &status);
         if self.writing || self.observed.forgotten || self.told.as_ref() == Some(&status) {
+            self.status_due = self.writing;
             return None;
         }
         if let Some(earlier) = untold::first(&self.pod, &self.observed, self.told.as_ref()) {

@@ -329,3 +329,27 @@ async fn keep(pipe: &Pipe, collected: &mut Collected, limit: usize, mut ended: w
 fn broken(uid: &PodUid, source: io::Error) -> BackendError {
     BackendError::Io { pod: uid.clone(), what: "connecting streams", source }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_beginning_of_an_output_is_kept_and_the_rest_read_away() {
+        const LIMIT: usize = 10 << 10;
+        let (pipe, other) = Pipe::to_read().unwrap();
+        let (ended, has_ended) = watch::channel(false);
+        let writer = std::thread::spawn(move || {
+            // More than any pipe holds: it would wait for ever for a reader that stops at the limit.
+            let written = std::fs::File::from(other).write_all(&[b'x'; 4 << 20]);
+            let _ = ended.send(true);
+            written
+        });
+        let mut collected = Collected { code: 0, output: Vec::new(), truncated: false, timed_out: false };
+        keep(&pipe, &mut collected, LIMIT, has_ended).await;
+        assert_eq!((collected.output.len(), collected.truncated), (LIMIT, true));
+        writer.join().unwrap().unwrap();
+    }
+}
