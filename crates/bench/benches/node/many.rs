@@ -41,7 +41,7 @@ pub(crate) fn idle_processor() -> anyhow::Result<Vec<f64>> {
 }
 
 fn start() -> anyhow::Result<(Bench, Duration)> {
-    let bench = Bench::of(Cluster::builder().argument("--max-pods").argument((PODS + 10).to_string()).start())?;
+    let bench = Bench::of(Cluster::builder().argument("--pods").argument((PODS + 10).to_string()).start())?;
     let probe = json!({"httpGet": {"path": "/ready", "port": 8080}});
     let container = json!({"name": "main", "image": "gcr.io/kuar-demo/kuard-amd64:1", "readinessProbe": probe});
     let names: Vec<String> = (0..PODS).map(|number| format!("pod-{number}")).collect();
