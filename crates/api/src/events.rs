@@ -27,6 +27,14 @@ pub fn from_core(mut event: Value) -> Value {
     event
 }
 
+/// The name that a field of an events.k8s.io/v1 event has in a core event: `involvedObject.name` for `regarding.name`.
+#[must_use]
+pub fn core_field(field: &str) -> String {
+    let (first, rest) = field.split_once('.').map_or((field, None), |(first, rest)| (first, Some(rest)));
+    let first = RENAMED.iter().find(|(_, new)| *new == first).map_or(first, |(core, _)| core);
+    rest.map_or_else(|| first.to_owned(), |rest| format!("{first}.{rest}"))
+}
+
 fn rename(event: &mut Value, names: [(&str, &str); 7], api_version: &str) {
     let Some(fields) = event.as_object_mut() else { return };
     for (from, to) in names {
@@ -50,5 +58,10 @@ mod tests {
         assert_eq!(new["note"], "hi");
         assert_eq!(new["regarding"]["name"], "kuard");
         assert_eq!(to_core(new), core);
+        assert_eq!(core_field("regarding.name"), "involvedObject.name");
+        assert_eq!(
+            (core_field("reportingController"), core_field("type")),
+            ("reportingComponent".into(), "type".into())
+        );
     }
 }

@@ -4,6 +4,7 @@ mod support;
 
 use std::path::Path;
 
+use serde_json::json;
 use support::Cluster;
 
 /// Example 5-1 of the texts.
@@ -117,4 +118,61 @@ async fn manifests_that_are_refused() {
         ],
     )
     .await;
+}
+
+/// kubectl sends some of these as protobuf, newer versions more of them: what is made must be the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_made_by_a_command_alone() {
+    for kubectl in support::kubectls() {
+        let cluster = Cluster::start().await;
+        let make = "create token builder --duration=20m";
+        play(
+            &cluster,
+            &kubectl,
+            &[
+                ("create namespace team", 0, "namespace/team created\n", ""),
+                ("create configmap settings --from-literal=a=1 --from-literal=b=2", 0, "configmap/settings created\n", ""),
+                ("create secret generic keys --from-literal=key=hidden", 0, "secret/keys created\n", ""),
+                ("create serviceaccount builder", 0, "serviceaccount/builder created\n", ""),
+                ("create deployment web --image=x:1 --replicas=2 --port=80", 0, "deployment.apps/web created\n", ""),
+                ("auth can-i create pods", 0, "yes\n", ""),
+                ("auth can-i get /healthz", 0, "yes\n", ""),
+                ("auth can-i create pods --as=jane", 1, "no\n", ""),
+                ("auth can-i list pods --as=system:serviceaccount:default:builder", 0, "yes\n", ""),
+                (
+                    "get pods --as=jane",
+                    1,
+                    "",
+                    "Error from server (Forbidden): pods is forbidden: User \"jane\" cannot list resource \"pods\" in API \
+                     group \"\" in the namespace \"default\"\n",
+                ),
+                (
+                    "create configmap settings",
+                    1,
+                    "",
+                    "error: failed to create configmap: configmaps \"settings\" already exists\n",
+                ),
+            ],
+        )
+        .await;
+        let core = "/api/v1/namespaces/default";
+        let get = async |path: &str, field: &str| cluster.get(path).await.pointer(field).cloned().unwrap_or_default();
+        assert_eq!(get("/api/v1/namespaces/team", "/status/phase").await, "Active", "{kubectl:?}");
+        let data = get(&format!("{core}/configmaps/settings"), "/data").await;
+        assert_eq!(data, json!({"a": "1", "b": "2"}), "{kubectl:?}");
+        let secret = cluster.get(&format!("{core}/secrets/keys")).await;
+        assert_eq!((&secret["data"]["key"], &secret["type"]), (&json!("aGlkZGVu"), &json!("Opaque")), "{kubectl:?}");
+        let deployment = get("/apis/apps/v1/namespaces/default/deployments/web", "/spec").await;
+        let container = &deployment["template"]["spec"]["containers"][0];
+        assert_eq!((&deployment["replicas"], &container["image"]), (&json!(2), &json!("x:1")), "{kubectl:?}");
+        assert_eq!(container["ports"], json!([{"containerPort": 80, "protocol": "TCP"}]), "{kubectl:?}");
+        let token = cluster.kubectl(&kubectl, make, "").await;
+        let token = String::from_utf8(token.stdout).unwrap();
+        assert_eq!(token.trim().split('.').count(), 3, "{kubectl:?}: {token}");
+        let review =
+            json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": token.trim()}});
+        let review = cluster.post("/apis/authentication.k8s.io/v1/tokenreviews", &review).await;
+        let user = &review["status"]["user"]["username"];
+        assert_eq!(*user, "system:serviceaccount:default:builder", "{kubectl:?}: {review}");
+    }
 }

@@ -111,6 +111,16 @@ async fn both_groups_of_events_show_the_same_events() {
     let other = cluster.get("/apis/events.k8s.io/v1/namespaces/default/events").await;
     assert_eq!(other["kind"], "EventList");
     assert_eq!((&other["items"][0]["note"], &other["items"][0]["regarding"]["name"]), (&json!("hi"), &json!("p")));
+    // Each group's own names for the same fields, whichever is asked for first.
+    for (path, selector, count) in [
+        ("/apis/events.k8s.io/v1/events", "regarding.name%3Dp,regarding.kind%3DPod", 1),
+        ("/api/v1/events", "involvedObject.name%3Dp,reason%3DStarted", 1),
+        ("/apis/events.k8s.io/v1/events", "regarding.name%3Dq", 0),
+        ("/api/v1/events", "involvedObject.kind%3DNode", 0),
+    ] {
+        let list = cluster.get(&format!("{path}?fieldSelector={selector}")).await;
+        assert_eq!(list["items"].as_array().unwrap().len(), count, "{path} {selector}: {list}");
+    }
     let mut watch = cluster.watch("/apis/events.k8s.io/v1/events?watch=1", "").await;
     assert_eq!(watch.next().await.unwrap()["object"]["apiVersion"], "events.k8s.io/v1");
 }

@@ -89,6 +89,15 @@ impl Error {
         self.code() == Some(409) && self.reason() != Some("AlreadyExists")
     }
 
+    /// Another object has the name by now: the uid that was asked for is not its own. Unlike after another
+    /// [conflict](Self::is_conflict), trying again cannot help.
+    #[must_use]
+    pub fn is_another_object(&self) -> bool {
+        // The Status says it in no other way.
+        let message = self.status().and_then(|status| status.message.as_deref()).unwrap_or_default();
+        self.is_conflict() && message.contains("Precondition failed: UID in precondition: ")
+    }
+
     /// The resourceVersion is too old to watch or list from.
     #[must_use]
     pub fn is_gone(&self) -> bool {

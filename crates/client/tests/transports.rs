@@ -34,7 +34,13 @@ async fn exercise(client: &Client) {
     assert_eq!(patched.data.as_ref().map(|data| data.len()), Some(1));
     assert!(matches!(watch.next().await, Ok(Some(WatchEvent::Modified(map))) if map == patched));
     let stale = client.replace(&created).await.expect_err("it was changed meanwhile");
-    assert!(stale.is_conflict(), "{stale}");
+    assert!(stale.is_conflict() && !stale.is_another_object(), "{stale}");
+    let another = Patch::Merge(json!({ "metadata": { "uid": "another" } }));
+    let another = client.patch::<ConfigMap>("default", "m", &another, None).await.expect_err("another uid");
+    assert!(another.is_conflict() && another.is_another_object(), "{another}");
+    let options = DeleteOptions::of_uid("another");
+    let another = client.delete::<ConfigMap>("default", "m", &options).await.expect_err("another uid");
+    assert!(another.is_another_object(), "{another}");
     let all = client.list::<ConfigMap>("default", &ListOptions::default()).await.expect("a list");
     assert_eq!(all.items.len(), 1);
     client.delete::<ConfigMap>("default", "m", &DeleteOptions::default()).await.expect("deleted");

@@ -9,7 +9,10 @@ use crate::patch;
 use crate::registry::{self, Resource, Subresource};
 use crate::schema::{self, Shape};
 
-const REFERENCE: &str = "#/components/schemas/";
+pub(super) const REFERENCE: &str = "#/components/schemas/";
+
+/// The version of Kubernetes whose types these are.
+pub(super) const VERSION: &str = "v1.32.13";
 
 /// The schema of a patch, which may be anything.
 const PATCH: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.Patch";
@@ -44,7 +47,7 @@ pub(super) fn build(group: &str, version: &str) -> Value {
     schemas.insert(PATCH.to_owned(), json!({"type": "object", "description": "A change of an object."}));
     json!({
         "openapi": "3.0.0",
-        "info": {"title": "Kubernetes", "version": "v1.32.13"},
+        "info": {"title": "Kubernetes", "version": VERSION},
         "paths": paths,
         "components": {"schemas": schemas},
     })

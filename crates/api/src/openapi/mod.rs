@@ -1,7 +1,8 @@
-//! The OpenAPI v3 documents: what `kubectl explain` shows and what `kubectl apply` computes its patches from.
+//! The OpenAPI documents: what `kubectl explain` shows and what `kubectl apply` computes its patches from.
 
 mod document;
 mod enums;
+pub mod v2;
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;

@@ -61,6 +61,15 @@ impl FieldSelector {
         Ok(())
     }
 
+    /// The same for objects that have other names for some fields.
+    #[must_use]
+    pub fn renamed(mut self, name: impl Fn(&str) -> String) -> Self {
+        for term in &mut self.terms {
+            term.field = name(&term.field);
+        }
+        self
+    }
+
     /// Whether it selects everything.
     #[must_use]
     pub fn is_empty(&self) -> bool {

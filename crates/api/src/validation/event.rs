@@ -15,9 +15,10 @@ pub(crate) fn core(object: &Value, old: Option<&Value>, _: Option<&str>) -> Vec<
     errors
 }
 
+/// The event as it lies in the store, with the names of a core event; what is wrong is told by the names of its own style.
 pub(crate) fn new_style(object: &Value, old: Option<&Value>, _: Option<&str>) -> Vec<FieldError> {
     let mut errors = metadata::check(object, old, names::path_segment);
-    namespace(&mut errors, object, "regarding");
+    namespace(&mut errors, object, "involvedObject");
     if old.is_some() {
         return errors;
     }
@@ -25,12 +26,17 @@ pub(crate) fn new_style(object: &Value, old: Option<&Value>, _: Option<&str>) ->
     if !object["eventTime"].is_string() {
         errors.push(required("eventTime"));
     }
-    for field in ["reportingController", "reportingInstance", "action", "reason"] {
-        if text(object, &[field]).is_empty() {
+    for (stored, field) in [
+        ("reportingComponent", "reportingController"),
+        ("reportingInstance", "reportingInstance"),
+        ("action", "action"),
+        ("reason", "reason"),
+    ] {
+        if text(object, &[stored]).is_empty() {
             errors.push(required(field));
         }
     }
-    if text(object, &["note"]).len() > NOTE_LENGTH {
+    if text(object, &["message"]).len() > NOTE_LENGTH {
         let path = FieldPath::new("note");
         errors.push(FieldError::invalid(&path, "", format!("can have at most {NOTE_LENGTH} characters")));
     }

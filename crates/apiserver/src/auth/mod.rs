@@ -1,6 +1,8 @@
 //! Who asks, and whether they may.
 
 mod authorize;
+mod impersonate;
+mod node;
 pub(crate) mod origin;
 pub(crate) mod token;
 
@@ -11,6 +13,7 @@ use http::request::Parts;
 use podlab_api::error::ApiError;
 
 pub(crate) use authorize::{Action, authorize, may, node_of};
+pub(crate) use impersonate::taken;
 
 use crate::http::Peer;
 use crate::server::Server;

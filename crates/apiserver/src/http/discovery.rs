@@ -87,10 +87,20 @@ fn hex(bytes: &[u8]) -> String {
 
 /// `/`: every path that is not of an object.
 pub(super) fn paths(call: &Call) -> Response<Body> {
-    let mut paths: Vec<String> =
-        ["/api", "/apis", "/apis/", "/healthz", "/livez", "/openapi/v3", "/openapi/v3/", "/readyz", "/version"]
-            .map(str::to_owned)
-            .to_vec();
+    let mut paths: Vec<String> = [
+        "/api",
+        "/apis",
+        "/apis/",
+        "/healthz",
+        "/livez",
+        "/openapi/v2",
+        "/openapi/v3",
+        "/openapi/v3/",
+        "/readyz",
+        "/version",
+    ]
+    .map(str::to_owned)
+    .to_vec();
     for resource in registry::all() {
         if resource.group.is_empty() {
             paths.push(format!("/api/{}", resource.version));

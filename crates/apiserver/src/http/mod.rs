@@ -70,14 +70,14 @@ pub(crate) async fn answer(server: Server, peer: Peer, request: Request<Body>) -
     }
 }
 
-async fn serve(server: Server, peer: Peer, parts: Parts, body: body::Unread) -> Answer {
+async fn serve(server: Server, peer: Peer, mut parts: Parts, body: body::Unread) -> Answer {
     if matches!(peer, Peer::Network { .. }) {
         auth::origin::check(&parts)?;
     }
-    let identity = auth::authenticate(&server, &peer, &parts)?;
+    let identity = auth::taken(auth::authenticate(&server, &peer, &parts)?, &mut parts.headers)?;
     let query = Query::parse(parts.uri.query().unwrap_or_default())?;
     let route = Route::of(&parts.method, parts.uri.path(), &query);
-    if let Err(error) = auth::authorize(&server, &identity, &parts.method, &parts, &route) {
+    if let Err(error) = auth::authorize(&server, &identity, &parts, &query, &route) {
         // Golden 580: this refusal alone is told so.
         let mut response = respond::error(&error, &respond::Shape::of(&parts));
         response.headers_mut().insert("x-content-type-options", HeaderValue::from_static("nosniff"));
@@ -101,6 +101,7 @@ fn document(call: &Call, path: &[String]) -> Answer {
     let path: Vec<&str> = path.iter().map(String::as_str).collect();
     match path.as_slice() {
         [] => Ok(discovery::paths(call)),
+        ["openapi", "v2"] => Ok(openapi::v2(call)),
         ["openapi", "v3", rest @ ..] => openapi::document(call, rest),
         [root @ ("api" | "apis"), rest @ ..] => discovery::document(call, root, rest),
         _ => Err(ApiError::UnknownPath),

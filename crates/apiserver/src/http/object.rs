@@ -1,7 +1,7 @@
 //! What the server reads and writes in every object, whatever its kind.
 
 use podlab_api::error::ApiError;
-use podlab_api::registry::{Resource, Storage};
+use podlab_api::registry::{self, Resource, Storage};
 use serde_json::{Map, Value};
 
 use super::Target;
@@ -24,8 +24,11 @@ pub(crate) fn key_of(target: &Target) -> Key {
     Key::new(place(target.resource), target.namespace(), target.name())
 }
 
-/// The part of an object of `resource` that selectors look at: names, labels, and what a field selector may name.
+/// The part of a stored object of `resource` that selectors look at: names, labels, and what a field selector may name.
 pub(crate) fn projection(resource: &Resource, object: &Value) -> Value {
+    // It is kept with the object, whoever asked first: both groups of events need the same.
+    let core_events = || registry::find("", "v1", "events").unwrap_or(resource);
+    let resource = if resource.storage == Storage::CoreEvents { core_events() } else { resource };
     // Fields whose value is found elsewhere (podlab_api::selector::field_value).
     const BESIDES: [&str; 4] = ["status.podIPs", "source.component", "reportingComponent", "metadata.labels"];
     let mut projection = Value::Object(Map::new());

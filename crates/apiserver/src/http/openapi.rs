@@ -1,8 +1,8 @@
-//! `/openapi/v3`: an index, and a document for every group and version.
+//! `/openapi/v3`: an index, and a document for every group and version. `/openapi/v2`: one for all.
 //!
 //! The addresses of documents carry a digest, so that clients may keep them for good.
 
-use http::header::{CACHE_CONTROL, ETAG, EXPIRES, IF_NONE_MATCH};
+use http::header::{ACCEPT, CACHE_CONTROL, ETAG, EXPIRES, IF_NONE_MATCH};
 use http::{HeaderValue, Response, StatusCode};
 use podlab_api::error::ApiError;
 use podlab_api::openapi;
@@ -10,6 +10,20 @@ use podlab_api::openapi;
 use super::respond::{self, Shape};
 use super::{Answer, Call};
 use crate::server::Body;
+
+/// How kubectl asks for the v2 document, and what it then gets.
+const PROTOBUF_V2: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+const PROTOBUF_V2_ANSWER: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+
+/// `/openapi/v2`.
+pub(super) fn v2(call: &Call) -> Response<Body> {
+    let shape = Shape::of(&call.parts);
+    let accepted = call.parts.headers.get(ACCEPT).and_then(|accepted| accepted.to_str().ok()).unwrap_or_default();
+    if accepted.split(',').any(|range| range.trim() == PROTOBUF_V2) {
+        return respond::body(&shape, StatusCode::OK, PROTOBUF_V2_ANSWER, openapi::v2::protobuf());
+    }
+    respond::body(&shape, StatusCode::OK, "application/json", openapi::v2::json().to_string().into_bytes())
+}
 
 /// `/openapi/v3` and what is below it.
 pub(super) fn document(call: &Call, path: &[&str]) -> Answer {

@@ -1,10 +1,11 @@
 //! The options that lists and watches share (metav1.ListOptions).
 
 use podlab_api::error::ApiError;
+use podlab_api::events;
 use podlab_api::selector::{FieldSelector, LabelSelector};
 
 use super::object::{place, projection};
-use super::{Call, Target};
+use super::{Call, Target, table};
 use crate::store::{GroupResource, Object};
 
 /// Which objects a list or a watch is about.
@@ -23,6 +24,8 @@ impl Filter {
         let fields =
             FieldSelector::parse(call.query.text("fieldSelector").unwrap_or_default()).map_err(ApiError::BadRequest)?;
         fields.check(target.resource)?;
+        // Selection looks at what is stored.
+        let fields = if table::as_stored(target.resource) { fields } else { fields.renamed(events::core_field) };
         Ok(Self { target: target.clone(), labels, fields })
     }
 

@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 use podlab_api::error::ApiError;
+use podlab_api::selector::FieldSelector;
 use serde_json::{Map, Value, json};
 
 use super::negotiate::Accepted;
@@ -74,6 +75,7 @@ fn access(call: &Call, identity: &Identity, spec: &Value, namespace: Option<&str
             subresource: text(&resource["subresource"]),
             namespace: namespace.map_or_else(|| text(&resource["namespace"]), str::to_owned),
             name: text(&resource["name"]),
+            fields: selected(&resource["fieldSelector"]),
         },
         (false, true) => Action::Path { verb: text(&path["verb"]), path: text(&path["path"]) },
         _ => {
@@ -82,7 +84,16 @@ fn access(call: &Call, identity: &Identity, spec: &Value, namespace: Option<&str
             ));
         }
     };
-    Ok(json!({"allowed": auth::may(&call.server, identity, &action)}))
+    Ok(match auth::may(&call.server, identity, &action) {
+        Ok(()) => json!({"allowed": true}),
+        Err(refusal) if refusal.reason().is_empty() => json!({"allowed": false}),
+        Err(refusal) => json!({"allowed": false, "reason": refusal.reason()}),
+    })
+}
+
+/// The field selector that a review asks about. What cannot be understood selects nothing: that is never allowed more.
+fn selected(attributes: &Value) -> FieldSelector {
+    FieldSelector::parse(attributes["rawSelector"].as_str().unwrap_or_default()).unwrap_or_default()
 }
 
 /// What `kubectl auth can-i --list` prints. Rights are not made of rules here, so only the plain cases are told.

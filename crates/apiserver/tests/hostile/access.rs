@@ -131,6 +131,100 @@ async fn a_node_touches_only_its_own() {
     }
 }
 
+/// A request of a node's kubelet: the code and the message it gets.
+async fn asked_by(cluster: &Cluster, node: &str, method: &str, path: &str) -> (u16, String) {
+    let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
+    let answer = cluster.server.service(Identity::node(node)).oneshot(request).await.unwrap();
+    let code = answer.status().as_u16();
+    if code == 200 {
+        return (code, String::new());
+    }
+    let text = http_body_util::BodyExt::collect(answer.into_body()).await.unwrap().to_bytes();
+    let status: Value = serde_json::from_slice(&text).unwrap();
+    (code, status["message"].as_str().unwrap_or_default().to_owned())
+}
+
+/// A kubelet reads what its Pods refer to, by name, and nothing else; the words are those of the real server.
+#[tokio::test]
+async fn a_node_reads_what_its_pods_refer_to() {
+    let cluster = Cluster::start().await;
+    let core = "/api/v1/namespaces/default";
+    for (kind, plural, name) in [
+        ("Secret", "secrets", "used"),
+        ("Secret", "secrets", "other"),
+        ("ConfigMap", "configmaps", "used"),
+        ("ConfigMap", "configmaps", "other"),
+    ] {
+        let object = json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": name}});
+        cluster.post(&format!("{core}/{plural}"), &object).await;
+    }
+    let claim = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "used"},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}});
+    cluster.post(&format!("{core}/persistentvolumeclaims"), &claim).await;
+    for (name, claimed) in [("used", "used"), ("other", "nosuch")] {
+        let volume = json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name},
+            "spec": {"accessModes": ["ReadWriteOnce"], "capacity": {"storage": "1Gi"}, "hostPath": {"path": "/v"},
+                "claimRef": {"namespace": "default", "name": claimed}}});
+        cluster.post("/api/v1/persistentvolumes", &volume).await;
+    }
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {"nodeName": "n1",
+        "volumes": [{"name": "c", "persistentVolumeClaim": {"claimName": "used"}}],
+        "containers": [{"name": "a", "image": "i", "envFrom": [{"secretRef": {"name": "used"}}],
+            "env": [{"name": "E", "valueFrom": {"configMapKeyRef": {"name": "used", "key": "k"}}}]}]}});
+    cluster.post(PODS, &pod).await;
+
+    let selected = "?fieldSelector=metadata.name%3Dused";
+    for path in [
+        format!("{core}/secrets/used"),
+        format!("{core}/secrets{selected}"),
+        format!("{core}/configmaps/used"),
+        format!("{core}/configmaps{selected}"),
+        format!("{core}/persistentvolumeclaims/used"),
+        "/api/v1/persistentvolumes/used".to_owned(),
+        format!("{PODS}/p"),
+    ] {
+        assert_eq!(asked_by(&cluster, "n1", "GET", &path).await, (200, String::new()), "{path}");
+        let (code, message) = asked_by(&cluster, "n2", "GET", &path).await;
+        let why = "no relationship found between node 'n2' and this object";
+        assert!(code == 403 && message.ends_with(why), "{path}: {code} {message}");
+    }
+    let mut told = String::new();
+    for (method, path) in [
+        ("GET", format!("{core}/secrets/other")),
+        ("GET", format!("{core}/secrets/nosuch")),
+        ("GET", format!("{core}/configmaps/other")),
+        ("GET", format!("{core}/secrets")),
+        ("GET", "/api/v1/secrets".to_owned()),
+        ("GET", format!("{core}/secrets?fieldSelector=metadata.name%3Dother&watch=1")),
+        ("PUT", format!("{core}/secrets/used")),
+        ("DELETE", format!("{core}/configmaps/used")),
+        ("GET", "/api/v1/persistentvolumes/other".to_owned()),
+        ("GET", "/api/v1/persistentvolumes".to_owned()),
+        ("GET", "/api/v1/pods".to_owned()),
+        ("GET", "/api/v1/pods?fieldSelector=spec.nodeName%3Dn2".to_owned()),
+        ("GET", "/api/v1/nodes".to_owned()),
+        ("GET", "/api/v1/nodes/n2".to_owned()),
+        ("PATCH", "/api/v1/nodes/n2".to_owned()),
+        ("GET", "/apis/coordination.k8s.io/v1/namespaces/default/leases/n1".to_owned()),
+        ("GET", "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/n2".to_owned()),
+        ("GET", "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases".to_owned()),
+        ("POST", format!("{core}/serviceaccounts/other/token")),
+        ("GET", format!("{core}/serviceaccounts/default")),
+        ("GET", "/api/v1/namespaces/default".to_owned()),
+    ] {
+        let (code, message) = asked_by(&cluster, "n1", method, &path).await;
+        assert_eq!(code, 403, "{method} {path}: {message}");
+        told.push_str(&format!("{method} {path}\n  {message}\n"));
+    }
+    for (method, path) in [("DELETE", format!("{PODS}/p")), ("PATCH", format!("{PODS}/p/status"))] {
+        let (code, message) = asked_by(&cluster, "n2", method, &path).await;
+        assert_eq!(code, 403, "{method} {path}: {message}");
+        told.push_str(&format!("n2: {method} {path}\n  {message}\n"));
+    }
+    assert_eq!(asked_by(&cluster, "n1", "GET", "/api/v1/pods?fieldSelector=spec.nodeName%3Dn1").await.0, 200);
+    insta::assert_snapshot!(told);
+}
+
 /// The code of an answer to somebody.
 async fn code(cluster: &Cluster, identity: Identity, method: &str, path: &str) -> u16 {
     let request = Request::builder().method(method).uri(path).header("content-type", "application/json");

@@ -52,6 +52,11 @@ fn the_first_pod_with_kubectl_1_30() {
 }
 
 #[test]
+fn the_first_pod_with_kubectl_1_31() {
+    first_pod("1.31");
+}
+
+#[test]
 fn the_first_pod_with_kubectl_1_32() {
     first_pod("1.32");
 }

@@ -13,6 +13,7 @@ pub mod env;
 pub mod events;
 pub mod eviction;
 pub mod fields;
+pub mod follow;
 pub mod go;
 pub mod members;
 pub mod metrics;

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{ConfigMap, Node, PersistentVolumeClaim, Pod, Secret, Service};
-use podlab_client::cache::{Change, Changes};
+use k8s_openapi::api::core::v1::{Node, Pod, Service};
+use podlab_client::cache::Change;
 use podlab_client::events::Recorder;
 use podlab_client::sleeper::Sleeper;
 use podlab_client::{Cache, Client, ListOptions, Object};
@@ -18,6 +18,7 @@ use super::config::Names;
 use super::decide::Ending;
 use super::effects::Effects;
 use super::eviction;
+use super::follow::{Followed, Source};
 use super::node;
 use super::table::Table;
 use super::worker::{Input, Worker};
@@ -81,13 +82,9 @@ pub async fn run<B: Backend, C: Clock>(
 
     let mine = ListOptions::default().fields(format!("spec.nodeName={}", facts.name));
     let pods = Cache::<Pod>::spawn(client.clone(), None, mine, Sleeper::wall());
-    let all = ListOptions::default;
-    let services = Cache::<Service>::spawn(client.clone(), None, all(), Sleeper::wall());
-    let config_maps = Cache::<ConfigMap>::spawn(client.clone(), None, all(), Sleeper::wall());
-    let secrets = Cache::<Secret>::spawn(client.clone(), None, all(), Sleeper::wall());
+    let services = Cache::<Service>::spawn(client.clone(), None, ListOptions::default(), Sleeper::wall());
     let own = ListOptions::default().fields(format!("metadata.name={}", facts.name));
     let nodes = Cache::<Node>::spawn(client.clone(), None, own, Sleeper::wall());
-    let claims = Cache::<PersistentVolumeClaim>::spawn(client.clone(), None, all(), Sleeper::wall());
     tasks.spawn(services::keep(Arc::clone(&backend), services.clone(), client.clone()));
     pods.synced().await;
     services.synced().await;
@@ -97,6 +94,7 @@ pub async fn run<B: Backend, C: Clock>(
     let found = backend.pods().await?;
     let names =
         Names { dns: CLUSTER_DNS.to_owned(), domain: CLUSTER_DOMAIN.to_owned(), node_resolv_conf: config.resolv_conf };
+    let (followed, mut sources) = Followed::new(client.clone(), Sleeper::wall());
     let effects = Effects { backend, clock, client, services, names, facts };
     let mut kubelet = Kubelet {
         effects: Arc::new(effects),
@@ -109,10 +107,9 @@ pub async fn run<B: Backend, C: Clock>(
         nodes,
         running: JoinSet::new(),
         pods,
+        followed,
     };
     kubelet.sweep().await;
-    let mut sources =
-        (Source::of("ConfigMap", &config_maps), Source::of("Secret", &secrets), Source::of("Claim", &claims));
     tokio::select! {
         served = served => served.map_err(KubeletError::Server),
         () = kubelet.run(events, &mut sources) => Ok(()),
@@ -133,6 +130,8 @@ struct Kubelet<B, C> {
     nodes: Cache<Node>,
     running: JoinSet<PodUid>,
     pods: Cache<Pod>,
+    /// What the Pods with a loop refer to.
+    followed: Followed,
 }
 
 /// What is known of the node's memory.
@@ -148,8 +147,6 @@ struct Handle {
     namespace: String,
     inbox: mpsc::UnboundedSender<Input>,
 }
-
-type Sources = (Source<ConfigMap>, Source<Secret>, Source<PersistentVolumeClaim>);
 
 impl<B: Backend, C: Clock> Kubelet<B, C> {
     /// Removes what the node has of Pods that no longer exist: they were deleted while no kubelet was there.
@@ -169,7 +166,7 @@ impl<B: Backend, C: Clock> Kubelet<B, C> {
         }
     }
 
-    async fn run(&mut self, mut events: mpsc::Receiver<Event>, sources: &mut Sources) {
+    async fn run(&mut self, mut events: mpsc::Receiver<Event>, sources: &mut mpsc::UnboundedReceiver<Source>) {
         let mut changes = self.pods.changes();
         let clock = Arc::clone(&self.effects.clock);
         let mut look_at = clock.elapsed() + LOOK;
@@ -188,9 +185,7 @@ impl<B: Backend, C: Clock> Kubelet<B, C> {
                     Ok(uid) => self.ended(&uid),
                     Err(error) => tracing::error!(%error, "a Pod's loop did not end well"),
                 },
-                names = sources.0.next() => self.source_changed("ConfigMap", names),
-                names = sources.1.next() => self.source_changed("Secret", names),
-                names = sources.2.next() => self.source_changed("Claim", names),
+                Some(source) = sources.recv() => self.source_changed(&source),
             }
         }
     }
@@ -210,6 +205,7 @@ impl<B: Backend, C: Clock> Kubelet<B, C> {
         let (effects, table) = (Arc::clone(&self.effects), Arc::clone(&self.table));
         let state = self.found.remove(&uid);
         let rejected = if state.is_none() { self.reject(&pod) } else { None };
+        self.followed.add(&uid, &pod);
         let worker = Worker::new(effects, self.recorder.clone(), table, receiver, pod, state.as_ref(), rejected);
         self.workers.insert(uid.clone(), Handle { namespace, inbox });
         self.running.spawn(async move {
@@ -280,6 +276,7 @@ impl<B: Backend, C: Clock> Kubelet<B, C> {
 
     fn ended(&mut self, uid: &PodUid) {
         self.workers.remove(uid);
+        self.followed.remove(uid);
         self.rejected.remove(uid);
     }
 
@@ -301,11 +298,9 @@ impl<B: Backend, C: Clock> Kubelet<B, C> {
         events
     }
 
-    fn source_changed(&self, kind: &'static str, names: Vec<(String, String)>) {
-        for (namespace, name) in names {
-            for handle in self.workers.values().filter(|handle| handle.namespace == namespace) {
-                let _ = handle.inbox.send(Input::Source(kind, name.clone()));
-            }
+    fn source_changed(&self, source: &Source) {
+        for handle in self.workers.values().filter(|handle| handle.namespace == source.namespace) {
+            let _ = handle.inbox.send(Input::Source(source.kind, source.name.clone()));
         }
     }
 
@@ -320,23 +315,4 @@ impl<B: Backend, C: Clock> Kubelet<B, C> {
 fn has_ended(pod: &Pod) -> bool {
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
     matches!(phase, Some("Succeeded" | "Failed"))
-}
-
-/// The changes of objects that volumes are made from.
-struct Source<K> {
-    kind: &'static str,
-    changes: Changes<K>,
-}
-
-impl<K: Object> Source<K> {
-    fn of(kind: &'static str, cache: &Cache<K>) -> Self {
-        Source { kind, changes: cache.changes() }
-    }
-
-    /// Namespaces and names of what changed.
-    async fn next(&mut self) -> Vec<(String, String)> {
-        let changes = self.changes.next().await;
-        tracing::trace!(kind = self.kind, changes = changes.len(), "sources changed");
-        changes.into_iter().map(|change| (change.key.namespace, change.key.name)).collect()
-    }
 }

@@ -22,7 +22,7 @@ use super::observed::{Done, Observed};
 use super::status::conditions::OWN;
 use super::status::{hold, untold};
 use super::table::Table;
-use super::{restart, status};
+use super::{follow, restart, status};
 use crate::backend::{Backend, Event, PodState};
 use crate::clock::Clock;
 use crate::probes::{Prober, Verdict};
@@ -46,7 +46,7 @@ pub enum Input {
     /// Events may have been lost: this is what is there.
     Resync(Option<PodState>),
     /// An object changed that volumes may be made from: kind and name.
-    Source(&'static str, String),
+    Source(follow::Kind, String),
 }
 
 /// What runs beside the loop, when it is done.
@@ -187,9 +187,9 @@ impl<B: Backend, C: Clock> Worker<B, C> {
                 self.stale_volumes(|volume| {
                     let references = volumes::references(volume);
                     match kind {
-                        "ConfigMap" => references.config_maps.contains(&name),
-                        "Secret" => references.secrets.contains(&name),
-                        _ => references.claims.contains(&name),
+                        follow::Kind::ConfigMap => references.config_maps.contains(&name),
+                        follow::Kind::Secret => references.secrets.contains(&name),
+                        follow::Kind::Claim => references.claims.contains(&name),
                     }
                 });
                 Vec::new()
@@ -358,7 +358,7 @@ impl<B: Backend, C: Clock> Worker<B, C> {
                     podlab_linux::fail_point::reached("kubelet-status-written");
                     Written::Yes { version: pod.metadata.resource_version.and_then(|version| version.parse().ok()) }
                 }
-                Err(error) if error.is_not_found() || error.is_conflict() => Written::Gone,
+                Err(error) if error.is_not_found() || error.is_another_object() => Written::Gone,
                 Err(error) => {
                     tracing::warn!(%error, pod = pod.name(), "the status was not written");
                     Written::No

@@ -112,7 +112,7 @@ impl<B: Backend, C: Clock> Effects<B, C> {
         match self.client.delete::<Pod>(pod.namespace(), pod.name(), &options).await {
             Ok(_) => Ok(()),
             // Gone already, or another object of that name by now.
-            Err(error) if error.is_not_found() || error.is_conflict() => Ok(()),
+            Err(error) if error.is_not_found() || error.is_another_object() => Ok(()),
             Err(error) => Err(error.to_string()),
         }
     }
