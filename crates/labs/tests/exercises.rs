@@ -156,6 +156,11 @@ fn thinking_with_pods() {
 }
 
 #[test]
+fn scheduling() {
+    exercises_of("scheduling");
+}
+
+#[test]
 fn capstone() {
     exercises_of("capstone");
 }

@@ -172,6 +172,11 @@ fn thinking_with_pods() {
 }
 
 #[test]
+fn scheduling() {
+    lab("scheduling");
+}
+
+#[test]
 fn capstone() {
     lab("capstone");
 }
