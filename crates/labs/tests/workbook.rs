@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use podlab_labs::book;
 use podlab_labs::claims::{Claims, Shown};
-use podlab_labs::format::{Lab, Library, Step};
+use podlab_labs::format::{Kind, Lab, Library, Step};
 use podlab_labs::grade::Manifest;
 use podlab_labs::{Workbook, snapshot};
 
@@ -94,6 +94,26 @@ fn no_two_exercises_share_a_diagnosis() {
         for diagnosis in &exercise.diagnoses {
             assert!(names.insert(&diagnosis.name), "{} is a diagnosis of two exercises", diagnosis.name);
         }
+    }
+}
+
+/// Five kinds, sixty exercises, and each says what it is good for.
+#[test]
+fn there_is_practice_enough_and_each_says_what_it_practises() {
+    let library = library();
+    assert!(library.exercises().len() >= 60, "only {} exercises", library.exercises().len());
+    for exercise in library.exercises() {
+        let objectives = library.lab(&exercise.lab).unwrap().objectives.len();
+        let named = !exercise.objectives.is_empty();
+        assert!(
+            named && exercise.objectives.iter().all(|number| (1..=objectives).contains(number)),
+            "{}",
+            exercise.name
+        );
+        assert!(exercise.wrong.len() >= 2, "{} has not two wrong answers", exercise.name);
+    }
+    for kind in [Kind::Fix, Kind::Build, Kind::Predict, Kind::Find, Kind::Decide] {
+        assert!(library.exercises().iter().any(|exercise| exercise.kind == kind), "nothing to {kind:?}");
     }
 }
 

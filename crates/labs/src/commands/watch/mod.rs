@@ -99,7 +99,7 @@ impl Watching<'_> {
         mut stop: Stop<'_>,
         out: &mut (dyn Write + Send),
     ) -> anyhow::Result<()> {
-        let mut saves = Saves::new()?;
+        let mut saves = Saves::new();
         let mut exercise = first;
         saves.turn_to(&self.workspace.folder(exercise))?;
         let mut due = true;
