@@ -24,13 +24,21 @@ fn cluster(of: &podlab_testkit::Cluster, kubectl: &Kubectl) -> Cluster {
     Cluster { kubectl: podlab_labs::Kubectl::Program(kubectl.program().to_owned()), ..cluster }
 }
 
+/// The labs that look at the cluster's own DNS server. The others do without, and start sooner.
+const WITH_DNS: [&str; 1] = ["namespaces"];
+
 /// Runs a lab on a cluster of its own: each recorded step's name and normalised transcript, or `None` when there is no
 /// kubectl of this version.
 fn transcripts(name: &str, version: &str) -> Option<Vec<(String, Transcript)>> {
     let kubectl = Kubectl::find(version)?;
     let library = Library::load(&workbook().labs()).unwrap();
     let lab = library.lab(name).unwrap();
-    let running = podlab_testkit::Cluster::start();
+    let builder = podlab_testkit::Cluster::builder();
+    let running = if WITH_DNS.contains(&name) { builder.dns() } else { builder }.start();
+    if WITH_DNS.contains(&name) {
+        let there = ["wait", "deployment/coredns", "-n", "kube-system", "--for=create", "--timeout=120s"];
+        running.kubectl(&kubectl, there).success();
+    }
     let cluster = cluster(&running, &kubectl);
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let transcripts = runtime.block_on(async {
