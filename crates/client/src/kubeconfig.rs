@@ -139,7 +139,12 @@ pub(crate) fn read_token(path: &Path) -> Result<String, String> {
     Ok(String::from_utf8_lossy(&read(path)?).trim().to_owned())
 }
 
-fn resolve(config: &Kubeconfig, file: &Path, context: Option<&str>) -> Result<Endpoint, String> {
+/// Resolves the named context of what was read, or the current one. Relative names of files count from the folder of
+/// `file`, which is also what errors name.
+///
+/// # Errors
+/// What is missing or cannot be used.
+pub fn resolve(config: &Kubeconfig, file: &Path, context: Option<&str>) -> Result<Endpoint, String> {
     let name = context.or(config.current_context.as_deref()).unwrap_or_default();
     let context = match config.contexts.iter().find(|known| known.name == name) {
         Some(known) => &known.context,

@@ -1,6 +1,6 @@
 //! The three ways to change an object in part: JSON patch, merge patch, strategic merge patch.
 
-mod keys;
+pub mod keys;
 mod strategic;
 
 use serde_json::Value;

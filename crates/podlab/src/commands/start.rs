@@ -95,7 +95,25 @@ fn print_summary(summary: &Summary, command: &str, usual: bool) {
 fn fill_bin(directory: &StateDirectory) -> anyhow::Result<()> {
     let this = std::env::current_exe()?;
     link(&this, &directory.bin().join("podlab"))?;
+    let kubectl = directory.bin().join("kubectl");
+    // A kubectl that is installed is the one to be used.
+    if installed("kubectl", &directory.bin()) {
+        match std::fs::remove_file(&kubectl) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+    } else {
+        link(&this, &kubectl)?;
+    }
     Ok(())
+}
+
+/// Whether `PATH` has such a program outside of our own folder.
+fn installed(name: &str, own: &Path) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .filter(|folder| folder != own)
+        .any(|folder| rustix::fs::access(folder.join(name), rustix::fs::Access::EXEC_OK).is_ok())
 }
 
 /// Makes `place` a link to `target`, whatever an earlier build left there.

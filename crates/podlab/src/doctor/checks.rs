@@ -102,7 +102,7 @@ const CHECKS: [Check; 10] = [
             needed: false,
             touches: "typing the book's commands",
             need: None,
-            remedy: "install kubectl 1.30 to 1.33: https://kubernetes.io/docs/tasks/tools/",
+            remedy: "use the built-in one (podlab kubectl; podlab start prints a PATH with it), or install 1.30 to 1.33",
         },
         |_| kubectl_version(),
     ),
