@@ -130,7 +130,8 @@ fn invalid(status: &Value, message: &str) -> String {
     }
     match causes.as_slice() {
         [] => told,
-        [one] => format!("{told}: {one}"),
+        // A cause that ends its line gets an empty one behind it.
+        [one] => format!("{told}: {one}\n"),
         many => many.iter().fold(format!("{told}: "), |told, cause| format!("{told}\n* {cause}")),
     }
 }

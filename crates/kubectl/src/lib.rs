@@ -48,7 +48,8 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Exit(code)) => ExitCode::from(code),
         Err(failure) => {
-            print::complain(failure.text().trim_end_matches('\n'));
+            let text = failure.text();
+            print::complain(text.strip_suffix('\n').unwrap_or(&text));
             if let Some(next) = help::next_step(&failure).filter(|_| !plain) {
                 print::complain(&next);
             }
