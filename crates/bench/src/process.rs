@@ -8,8 +8,20 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// # Errors
 /// When there is no such process.
 pub fn resident(pid: u32) -> anyhow::Result<f64> {
+    memory(pid, "VmRSS:")
+}
+
+/// The most resident memory that a process ever had, in MiB.
+///
+/// # Errors
+/// When there is no such process.
+pub fn highest(pid: u32) -> anyhow::Result<f64> {
+    memory(pid, "VmHWM:")
+}
+
+fn memory(pid: u32, field: &str) -> anyhow::Result<f64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field)).context("the kernel does not say")?;
     let kibibytes: f64 = line.trim().trim_end_matches(" kB").parse()?;
     Ok(kibibytes / 1024.0)
 }

@@ -151,6 +151,9 @@ Examples:
     /// Hold the cluster's clock: let it stand, run fast, or go ahead
     #[command(subcommand, after_help = commands::clock::HELP)]
     Clock(commands::clock::ClockCommand),
+    /// Run a cluster of any size in virtual time, from a seed
+    #[command(after_help = commands::simulate::HELP)]
+    Simulate(commands::simulate::SimulateArguments),
     /// List, walk through and verify the labs
     #[command(subcommand, after_help = "Examples:\n  podlab lab list\n  podlab lab run kuard")]
     Lab(LabCommand),
@@ -438,6 +441,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Explain(ExplainCommand::Schedule { pod, namespace, output }) => {
             commands::explain::schedule(&context, &pod, &namespace, output)
         }
+        Command::Simulate(arguments) => commands::simulate::run(&arguments),
         Command::Clock(command) => commands::clock::run(&context, &command),
         Command::Lab(LabCommand::List) => commands::lab::list(&context),
         Command::Lab(LabCommand::Run { lab, auto, kubeconfig }) => commands::lab::run(&context, &lab, auto, kubeconfig),

@@ -12,6 +12,7 @@ pub(crate) mod lab;
 pub(crate) mod node;
 mod progress;
 pub(crate) mod remove;
+pub(crate) mod simulate;
 pub(crate) mod start;
 pub(crate) mod status;
 pub(crate) mod stop;

@@ -23,6 +23,7 @@ mod rootless;
 mod secrets;
 mod services;
 mod side_by_side;
+mod simulate;
 mod slow_readers;
 mod spec_fields;
 mod trouble;
