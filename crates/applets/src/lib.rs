@@ -5,6 +5,7 @@
 
 mod agnhost;
 mod coredns;
+mod git;
 mod kuard;
 mod log;
 mod nginx;
@@ -24,6 +25,8 @@ struct Applet {
 const APPLETS: &[Applet] = &[
     Applet { name: "agnhost", main: agnhost::main },
     Applet { name: "coredns", main: coredns::main },
+    Applet { name: "git-origin", main: git::origin::main },
+    Applet { name: "git-sync", main: git::sync::main },
     Applet { name: "kuard", main: kuard::main },
     Applet { name: "nginx", main: nginx::main },
     Applet { name: "pause", main: pause::main },

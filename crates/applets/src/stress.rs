@@ -65,7 +65,8 @@ fn parse(arguments: &[String]) -> Option<Options> {
     (options.cpu + options.vm > 0).then_some(options)
 }
 
-fn size(text: &str) -> Option<u64> {
+/// `150M` in bytes.
+pub(crate) fn size(text: &str) -> Option<u64> {
     let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
     let factor = match text[digits.len()..].chars().next().map(|letter| letter.to_ascii_lowercase()) {
         None | Some('b') => 1,

@@ -194,7 +194,7 @@ fn a_step_of_the_book_is_run_by_its_button() {
     let Some(_) = Kubectl::any() else { return };
     let cluster = Cluster::builder().book().start();
     let book = cluster.record().unwrap()["book"].as_str().unwrap().to_owned();
-    let ran = browse(true, async |client| {
+    browse(true, async |client| {
         client.goto(&book).await.unwrap();
         let page = client.current_url().await.unwrap().join("your-first-pod.html").unwrap();
         client.goto(page.as_str()).await.unwrap();
@@ -207,6 +207,5 @@ fn a_step_of_the_book_is_run_by_its_button() {
         until(&client, &format!("{block}[contains(@class, 'live')]//pre[contains(@class, 'output')]//span")).await;
         keep_picture(&client, "book.png").await;
     });
-    drop(ran);
     cluster.stop();
 }

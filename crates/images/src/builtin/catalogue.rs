@@ -29,6 +29,8 @@ pub(crate) enum Layer {
     Alpine,
     CoreDns,
     Debian,
+    GitOrigin,
+    GitSync,
     /// One for each tag: the program learns from it which of its colours it is.
     Kuard(&'static str),
     Nginx,
@@ -38,7 +40,7 @@ pub(crate) enum Layer {
 }
 
 impl Layer {
-    pub(crate) const ALL: [Layer; 18] = [
+    pub(crate) const ALL: [Layer; 20] = [
         Layer::Base,
         Layer::Small,
         Layer::Gnu,
@@ -47,6 +49,8 @@ impl Layer {
         Layer::Alpine,
         Layer::CoreDns,
         Layer::Debian,
+        Layer::GitOrigin,
+        Layer::GitSync,
         Layer::Kuard("1"),
         Layer::Kuard("2"),
         Layer::Kuard("3"),
@@ -70,6 +74,8 @@ impl Layer {
             Layer::Alpine => "alpine",
             Layer::CoreDns => "coredns",
             Layer::Debian => "debian",
+            Layer::GitOrigin => "git-origin",
+            Layer::GitSync => "git-sync",
             Layer::Kuard(tag) => return format!("kuard-{tag}"),
             Layer::Nginx => "nginx",
             Layer::Pause => "pause",
@@ -179,6 +185,26 @@ pub(crate) const CATALOGUE: &[BuiltIn] = &[
         entrypoint: &["/coredns"],
         cmd: &[],
         port: Some("53/udp"),
+        stop_signal: "",
+    },
+    BuiltIn {
+        repository: "registry.k8s.io/git-sync/git-sync",
+        tags: &["v4.4.0", "v4.3.0", "v4.2.3", "v4.0.0", "v3.6.9", "latest"],
+        stands_in_for: "the synchroniser of Figure 5-1: follows a Git repository over plain HTTP",
+        layers: &[Layer::GitSync, Layer::Programs, Layer::Small, Layer::Base],
+        entrypoint: &["/git-sync"],
+        cmd: &[],
+        port: None,
+        stop_signal: "",
+    },
+    BuiltIn {
+        repository: "docker.io/podlab/git-origin",
+        tags: &["latest", "1"],
+        stands_in_for: "nothing: a Git repository with a small site in it, for git-sync to follow",
+        layers: &[Layer::GitOrigin, Layer::Programs, Layer::Small, Layer::Base],
+        entrypoint: &["/usr/bin/git-origin"],
+        cmd: &[],
+        port: Some("80/tcp"),
         stop_signal: "",
     },
     BuiltIn {

@@ -125,6 +125,8 @@ pub(super) fn write(layer: Layer, tree: &Tree) -> Result<(), ImageError> {
         }
         Layer::Agnhost => tree.link("agnhost", PROGRAM),
         Layer::CoreDns => tree.link("coredns", PROGRAM),
+        Layer::GitOrigin => tree.link("usr/bin/git-origin", format!("/{PROGRAM}")),
+        Layer::GitSync => tree.link("git-sync", PROGRAM),
         Layer::Stress => tree.link("usr/bin/stress", format!("/{PROGRAM}")),
         Layer::Pause => tree.link("pause", PROGRAM),
         Layer::Watcher => tree.file("usr/local/bin/watcher", WATCHER, 0o755),

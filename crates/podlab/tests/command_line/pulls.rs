@@ -49,7 +49,7 @@ fn until_waiting(rig: &Rig, name: &str, text: &str) -> String {
 
 /// The message of the Pod's first event of a reason, as soon as there is one.
 #[track_caller]
-fn event(rig: &Rig, kubectl: &Kubectl, name: &str, reason: &str) -> String {
+pub(super) fn event(rig: &Rig, kubectl: &Kubectl, name: &str, reason: &str) -> String {
     let selector = format!("--field-selector=involvedObject.name={name},reason={reason}");
     let timeout = format!("--request-timeout={}s", DEADLINE.as_secs());
     let message = ["get", "events", "--watch", &selector, &timeout, "-o", "jsonpath={.message}{\"\\n\"}"];
