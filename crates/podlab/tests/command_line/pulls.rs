@@ -1,11 +1,12 @@
 //! Pods whose images come from a registry, or do not.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::Stdio;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::mpsc;
 
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use podlab_images::Digest;
@@ -174,13 +175,12 @@ fn a_private_registry_wants_to_know_who_asks() {
     rig.cluster.stop();
 }
 
-/// A registry that has an image, sends the beginning of it, and then nothing. The second time it is asked for the same
-/// image it has never heard of it. Tells each time that the configuration has begun.
+/// A registry that has every image, sends the beginning of it, and then nothing. When it is asked for the same
+/// image again it has never heard of it. Tells each time that the configuration has begun.
 fn stalling() -> (SocketAddr, mpsc::Receiver<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let (begun, blobs) = mpsc::channel();
-    let asked = Arc::new(AtomicUsize::new(0));
     let size = 1000;
     let describe =
         |kind: &str| json!({"mediaType": kind, "digest": Digest::of(kind.as_bytes()).to_string(), "size": size});
@@ -193,7 +193,7 @@ fn stalling() -> (SocketAddr, mpsc::Receiver<()>) {
     let configuration = Digest::of(b"application/vnd.docker.container.image.v1+json").to_string();
     // Ends with the test's process.
     std::thread::spawn(move || {
-        let mut stalled = Vec::new();
+        let (mut stalled, mut known) = (Vec::new(), BTreeSet::new());
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
             let mut reader = BufReader::new(stream.try_clone().unwrap());
@@ -207,8 +207,8 @@ fn stalling() -> (SocketAddr, mpsc::Receiver<()>) {
                 }
                 continue;
             }
-            let again = asked.fetch_add(1, Ordering::Relaxed) % 2 == 1;
-            let (status, body) = if again { (404, "") } else { (200, manifest.as_str()) };
+            let new = known.insert(head.split(' ').nth(1).unwrap_or_default().to_owned());
+            let (status, body) = if new { (200, manifest.as_str()) } else { (404, "") };
             let length = body.len();
             let head = format!("HTTP/1.1 {status} X\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}");
             let _ = stream.write_all(head.as_bytes());
@@ -217,8 +217,9 @@ fn stalling() -> (SocketAddr, mpsc::Receiver<()>) {
     (address, blobs)
 }
 
-/// The processes that pull for this cluster.
-fn pullers(cluster: &Cluster) -> Vec<i32> {
+/// The process that pulls for this cluster.
+#[track_caller]
+fn the_puller(cluster: &Cluster) -> OwnedFd {
     let directory = cluster.directory().canonicalize().unwrap();
     let is_ours = |pid: &i32| {
         let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
@@ -226,7 +227,17 @@ fn pullers(cluster: &Cluster) -> Vec<i32> {
         command.contains("\0puller\0") && command.contains(directory.to_str().unwrap())
     };
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
-    processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(is_ours).collect()
+    let pullers: Vec<i32> =
+        processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(is_ours).collect();
+    let [puller] = pullers[..] else { panic!("{pullers:?}") };
+    pidfd_open(Pid::from_raw(puller).unwrap(), PidfdFlags::empty()).unwrap()
+}
+
+#[track_caller]
+fn until_ended(process: &OwnedFd) {
+    let timeout = rustix::event::Timespec::try_from(DEADLINE).unwrap();
+    let mut ended = [rustix::event::PollFd::new(process, rustix::event::PollFlags::IN)];
+    assert_eq!(rustix::event::poll(&mut ended, Some(&timeout)), Ok(1), "it goes on although nobody waits for it");
 }
 
 #[track_caller]
@@ -242,8 +253,8 @@ fn nothing_is_left_of_a_pull_whose_processes_are_killed() {
     let work = rig.cluster.directory().join("images/tmp");
     rig.create::<Pod>(&pod("one", &format!("{address}/one:1")));
     begun.recv_timeout(DEADLINE).unwrap();
-    let [puller] = pullers(&rig.cluster)[..] else { panic!("{:?}", pullers(&rig.cluster)) };
-    kill(puller);
+    let puller = the_puller(&rig.cluster);
+    rustix::process::pidfd_send_signal(&puller, rustix::process::Signal::KILL).unwrap();
     until_waiting(&rig, "one", "the control plane does not pull: it hung up without an answer");
     assert_nothing_is_left_in(&work);
     // The next attempt is the second.
@@ -252,14 +263,19 @@ fn nothing_is_left_of_a_pull_whose_processes_are_killed() {
 
     rig.create::<Pod>(&pod("two", &format!("{address}/two:1")));
     begun.recv_timeout(DEADLINE).unwrap();
-    let [puller] = pullers(&rig.cluster)[..] else { panic!("{:?}", pullers(&rig.cluster)) };
-    let puller = pidfd_open(Pid::from_raw(puller).unwrap(), PidfdFlags::empty()).unwrap();
+    let puller = the_puller(&rig.cluster);
     kill(rig.pids(Part::ControlPlane)[0]);
-    let timeout = rustix::event::Timespec::try_from(DEADLINE).unwrap();
-    let ended =
-        rustix::event::poll(&mut [rustix::event::PollFd::new(&puller, rustix::event::PollFlags::IN)], Some(&timeout));
-    assert_eq!(ended, Ok(1), "the puller goes on although nobody waits for it");
+    until_ended(&puller);
     assert_nothing_is_left_in(&work);
     until_waiting(&rig, "two", "two:1: not found");
+
+    // Nobody waits for the image of a Pod that is deleted.
+    rig.create::<Pod>(&pod("three", &format!("{address}/three:1")));
+    begun.recv_timeout(DEADLINE).unwrap();
+    let puller = the_puller(&rig.cluster);
+    rig.delete("three", 0);
+    until_ended(&puller);
+    assert_nothing_is_left_in(&work);
+    rig.until_pod("three", |pod| pod.is_none().then_some(()));
     rig.cluster.stop();
 }

@@ -12,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use podlab_client::events::{EventType, Recorder};
 use podlab_client::{Object, Patch};
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::decide::{self, Action, Ending};
@@ -31,6 +31,9 @@ use crate::volumes;
 /// How many decisions may follow each other without anything happening in between. Never reached; a mistake in the
 /// decisions must not spin.
 const MAX_ROUNDS: usize = 100;
+
+/// What is said of a pull that nobody waits for any more.
+const CANCELED: &str = "rpc error: code = Canceled desc = failed to pull and unpack image: context canceled";
 
 /// Something that happened.
 #[derive(Clone, Debug)]
@@ -83,6 +86,8 @@ pub struct Worker<B, C> {
     writing: bool,
     write_retry: Option<Timestamp>,
     running: JoinSet<Finished>,
+    /// True once the Pod is on its way out: nobody waits for its images any more.
+    ending: watch::Sender<bool>,
 }
 
 impl<B: Backend, C: Clock> Worker<B, C> {
@@ -112,6 +117,7 @@ impl<B: Backend, C: Clock> Worker<B, C> {
             writing: false,
             write_retry: None,
             running: JoinSet::new(),
+            ending: watch::Sender::new(false),
         };
         if let Some(ending) = rejected {
             let now = worker.effects.clock.now();
@@ -285,6 +291,9 @@ impl<B: Backend, C: Clock> Worker<B, C> {
                 break;
             }
         }
+        if self.observed.ending.is_some() {
+            self.ending.send_replace(true);
+        }
         let retry = self.write_status();
         wake_at.into_iter().chain(retry).min()
     }
@@ -292,8 +301,12 @@ impl<B: Backend, C: Clock> Worker<B, C> {
     fn spawn(&mut self, action: Action, begun: Timestamp) {
         let effects = Arc::clone(&self.effects);
         let context = Context { pod: Arc::clone(&self.pod), observed: Arc::new(self.observed.clone()) };
+        let (mut ending, pulls) = (self.ending.subscribe(), matches!(action, Action::PullImage { .. }));
         self.running.spawn(async move {
-            let done = effects.perform(&context, &action).await;
+            let done = tokio::select! {
+                done = effects.perform(&context, &action) => done,
+                _ = ending.wait_for(|ending| *ending), if pulls => Done::Failed(CANCELED.to_owned()),
+            };
             Finished::Action { action, begun, done }
         });
     }
