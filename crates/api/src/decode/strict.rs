@@ -25,7 +25,7 @@ pub struct Decoded {
 pub fn typed(schema: &str, mut value: Value) -> Result<Decoded, String> {
     let Some(object) = schema::object(schema) else { return Err(format!("no type {schema}")) };
     let mut walk = Walk { findings: Vec::new(), error: None };
-    walk.object(object, &mut value, "", "");
+    walk.object(object, &mut value, &Path::Root);
     match walk.error {
         Some(error) => Err(error),
         None => Ok(Decoded { object: value, findings: walk.findings }),
@@ -50,13 +50,40 @@ struct Walk {
     error: Option<String>,
 }
 
-/// Where the walk is: the struct that holds the field, the path as Go's decoder prints it (no indices), and the path
-/// as strict findings print it (with indices).
+/// The way to a value. Only a finding makes a text of it.
+#[derive(Clone, Copy)]
+enum Path<'a> {
+    Root,
+    Field(&'a Path<'a>, &'a str),
+    Key(&'a Path<'a>, &'a str),
+    Index(&'a Path<'a>, usize),
+}
+
+impl Path<'_> {
+    /// As strict findings print it.
+    fn whole(&self) -> String {
+        match self {
+            Self::Root => String::new(),
+            Self::Field(before, name) | Self::Key(before, name) => join(before.whole(), name),
+            Self::Index(before, index) => format!("{}[{index}]", before.whole()),
+        }
+    }
+
+    /// As Go's decoder prints it: names of fields only.
+    fn fields(&self) -> String {
+        match self {
+            Self::Root => String::new(),
+            Self::Field(before, name) => join(before.fields(), name),
+            Self::Key(before, _) | Self::Index(before, _) => before.fields(),
+        }
+    }
+}
+
+/// Where the walk is: the struct that holds the field, and the way to the value.
 #[derive(Clone, Copy)]
 struct Place<'a> {
     holder: &'a str,
-    go_path: &'a str,
-    path: &'a str,
+    path: &'a Path<'a>,
 }
 
 impl Walk {
@@ -69,18 +96,19 @@ impl Walk {
         let expected = shape.go_type();
         self.fail(format!(
             "json: cannot unmarshal {found} into Go struct field {}.{} of type {expected}",
-            place.holder, place.go_path
+            place.holder,
+            place.path.fields()
         ));
     }
 
-    fn object(&mut self, object: &ObjectType, value: &mut Value, go_path: &str, path: &str) {
+    fn object(&mut self, object: &ObjectType, value: &mut Value, path: &Path<'_>) {
         let Value::Object(map) = value else { return };
+        let holder = object.go_name();
         for (name, mut value) in std::mem::take(map) {
-            let go_path = join(go_path, &name);
-            let path = join(path, &name);
+            let path = Path::Field(path, &name);
             let Some(field) = object.fields.get(&name) else {
                 if self.findings.len() < MAX_FINDINGS {
-                    self.findings.push(format!("unknown field {path:?}"));
+                    self.findings.push(format!("unknown field {:?}", path.whole()));
                 }
                 continue;
             };
@@ -88,8 +116,7 @@ impl Walk {
             if value.is_null() {
                 continue;
             }
-            let place = Place { holder: object.go_name(), go_path: &go_path, path: &path };
-            self.value(&field.shape, &mut value, place);
+            self.value(&field.shape, &mut value, Place { holder, path: &path });
             if field.pointer || field.always || !field.shape.is_empty(&value) {
                 map.insert(name, value);
             }
@@ -107,7 +134,7 @@ impl Walk {
             if let Shape::Object(name) = shape
                 && let Some(object) = schema::object(name)
             {
-                self.object(object, &mut value, "", "");
+                self.object(object, &mut value, &Path::Root);
             }
             map.insert(name.clone(), value);
         }
@@ -130,19 +157,19 @@ impl Walk {
             Shape::Bytes if value.is_string() => self.bytes(value),
             Shape::List(item) if value.is_array() => {
                 for (index, entry) in value.as_array_mut().into_iter().flatten().enumerate() {
-                    let path = format!("{}[{index}]", place.path);
+                    let path = Path::Index(place.path, index);
                     self.entry(item, entry, Place { path: &path, ..place });
                 }
             }
             Shape::Map(item) if value.is_object() => {
                 for (key, entry) in value.as_object_mut().into_iter().flatten() {
-                    let path = join(place.path, key);
+                    let path = Path::Key(place.path, key);
                     self.entry(item, entry, Place { path: &path, ..place });
                 }
             }
             Shape::Object(name) if value.is_object() => {
                 if let Some(object) = schema::object(name) {
-                    self.object(object, value, place.go_path, place.path);
+                    self.object(object, value, place.path);
                 }
             }
             _ => self.mismatch(&json_type(value), shape, place),
@@ -207,8 +234,8 @@ impl Walk {
     }
 }
 
-fn join(path: &str, name: &str) -> String {
-    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+fn join(path: String, name: &str) -> String {
+    if path.is_empty() { name.to_owned() } else { path + "." + name }
 }
 
 /// Whether the text is standard, padded base64 (line breaks allowed); the error is the offset of what is not.

@@ -19,11 +19,43 @@ const NOBODYS: [&str; 9] = [
     "resourceVersion",
 ];
 
+/// Sets without empty branches.
 #[derive(Debug, Default)]
 pub(super) struct Difference {
     /// What is new or has another value.
     pub(super) changed: Set,
     pub(super) removed: Set,
+}
+
+impl Difference {
+    /// Whether the value itself came or went.
+    fn presence(old: Option<&Value>, new: Option<&Value>) -> Self {
+        let mut difference = Self::default();
+        difference.changed.member = old.is_none();
+        difference.removed.member = new.is_none();
+        difference
+    }
+
+    /// A value that is one thing.
+    fn leaf(old: Option<&Value>, new: Option<&Value>) -> Self {
+        let mut difference = Self::presence(old, new);
+        difference.changed.member |= old != new && new.is_some();
+        difference
+    }
+
+    /// Adds what differs below `element`. Most of the fields of an object do not differ: those cost nothing.
+    fn add(&mut self, element: impl FnOnce() -> String, below: Self) {
+        match (below.changed.is_empty(), below.removed.is_empty()) {
+            (true, true) => {}
+            (false, true) => self.changed.add(element(), below.changed),
+            (true, false) => self.removed.add(element(), below.removed),
+            (false, false) => {
+                let element = element();
+                self.changed.add(element.clone(), below.changed);
+                self.removed.add(element, below.removed);
+            }
+        }
+    }
 }
 
 /// Types are a dozen deep; what goes on is compared as a whole.
@@ -32,17 +64,16 @@ const DEPTH: usize = 32;
 pub(super) fn difference(schema: &str, old: &Value, new: &Value) -> Difference {
     let mut difference = Difference::default();
     if let Some(object) = schema::object(schema) {
-        fields(object, Some(old), Some(new), &mut difference.changed, &mut difference.removed, 0);
+        fields(object, Some(old), Some(new), &mut difference, 0);
     }
     for set in [&mut difference.changed, &mut difference.removed] {
-        set.member = false;
         for name in ["f:apiVersion", "f:kind"] {
             set.remove(name);
         }
-        let metadata = set.child("f:metadata".to_owned());
-        metadata.member = false;
-        NOBODYS.iter().for_each(|name| metadata.remove(&format!("f:{name}")));
-        set.prune();
+        set.change("f:metadata", |metadata| {
+            metadata.member = false;
+            NOBODYS.iter().for_each(|name| metadata.remove(&format!("f:{name}")));
+        });
     }
     difference
 }
@@ -64,17 +95,6 @@ pub fn zero(schema: &str) -> Value {
     object(schema, 0)
 }
 
-/// Notes that a value came or went, and whether anything is left to look at.
-fn presence(old: Option<&Value>, new: Option<&Value>, changed: &mut Set, removed: &mut Set) {
-    changed.member |= old.is_none();
-    removed.member |= new.is_none();
-}
-
-fn leaf(old: Option<&Value>, new: Option<&Value>, changed: &mut Set, removed: &mut Set) {
-    presence(old, new, changed, removed);
-    changed.member |= old.is_some() && new.is_some() && old != new;
-}
-
 fn is_nothing(value: Option<&Value>) -> bool {
     match value {
         None | Some(Value::Null) => true,
@@ -89,75 +109,63 @@ fn value(
     shape: &Shape,
     old: Option<&Value>,
     new: Option<&Value>,
-    (changed, removed): (&mut Set, &mut Set),
     depth: usize,
-) {
+) -> Difference {
+    // What both sides have alike is nobody's doing.
+    if old == new {
+        return Difference::default();
+    }
     let whole = depth >= DEPTH || is_atomic(holder, field) || (is_nothing(old) && is_nothing(new));
     match shape {
         Shape::Object(name) if !whole => match schema::object(name) {
             Some(object) if !is_atomic(object.go_name(), "") => {
-                presence(old, new, changed, removed);
-                fields(object, old, new, changed, removed, depth + 1);
+                let mut difference = Difference::presence(old, new);
+                fields(object, old, new, &mut difference, depth + 1);
+                difference
             }
-            _ => leaf(old, new, changed, removed),
+            _ => Difference::leaf(old, new),
         },
         Shape::Map(item) if !whole => {
-            presence(old, new, changed, removed);
+            let mut difference = Difference::presence(old, new);
             for key in keys(old, new) {
-                let element = format!("f:{key}");
-                let below = (changed.child(element.clone()), removed.child(element));
-                value(("", ""), item, entry(old, key), entry(new, key), below, depth + 1);
+                let below = value(("", ""), item, entry(old, key), entry(new, key), depth + 1);
+                difference.add(|| format!("f:{key}"), below);
             }
+            difference
         }
         Shape::List(item) if !whole => match list_type(holder, field) {
-            ListType::Atomic => leaf(old, new, changed, removed),
-            kind => {
-                presence(old, new, changed, removed);
-                items(kind, item, old, new, (changed, removed), depth);
-            }
+            ListType::Atomic => Difference::leaf(old, new),
+            kind => items(kind, item, old, new, depth),
         },
-        _ => leaf(old, new, changed, removed),
+        _ => Difference::leaf(old, new),
     }
 }
 
-fn fields(
-    object: &ObjectType,
-    old: Option<&Value>,
-    new: Option<&Value>,
-    changed: &mut Set,
-    removed: &mut Set,
-    depth: usize,
-) {
+fn fields(object: &ObjectType, old: Option<&Value>, new: Option<&Value>, difference: &mut Difference, depth: usize) {
+    let holder = object.go_name();
     for key in keys(old, new) {
         let Some(field) = object.fields.get(key) else { continue };
-        let element = format!("f:{key}");
-        let below = (changed.child(element.clone()), removed.child(element));
-        value((object.go_name(), key), &field.shape, entry(old, key), entry(new, key), below, depth);
+        let below = value((holder, key), &field.shape, entry(old, key), entry(new, key), depth);
+        difference.add(|| format!("f:{key}"), below);
     }
 }
 
 /// Items are the same when they have the same keys, or are the same value.
-fn items(
-    kind: ListType,
-    shape: &Shape,
-    old: Option<&Value>,
-    new: Option<&Value>,
-    (changed, removed): (&mut Set, &mut Set),
-    depth: usize,
-) {
-    let list = |value: Option<&'_ Value>| -> Vec<(String, Value)> {
+fn items(kind: ListType, shape: &Shape, old: Option<&Value>, new: Option<&Value>, depth: usize) -> Difference {
+    fn list(kind: ListType, value: Option<&Value>) -> Vec<(String, &Value)> {
         let items = value.and_then(Value::as_array).into_iter().flatten();
-        items.map(|item| (kind.element(item), item.clone())).collect()
-    };
-    let (old, new) = (list(old), list(new));
-    let find = |list: &[(String, Value)], element: &str| {
-        list.iter().find(|(known, _)| known == element).map(|(_, item)| item.clone())
-    };
-    for (element, _) in old.iter().chain(new.iter().filter(|(element, _)| find(&old, element).is_none())) {
-        let (before, after) = (find(&old, element), find(&new, element));
-        let below = (changed.child(element.clone()), removed.child(element.clone()));
-        value(("", ""), shape, before.as_ref(), after.as_ref(), below, depth + 1);
+        items.map(|item| (kind.element(item), item)).collect()
     }
+    fn find<'a>(list: &[(String, &'a Value)], element: &str) -> Option<&'a Value> {
+        list.iter().find(|(known, _)| known == element).map(|(_, item)| *item)
+    }
+    let mut difference = Difference::presence(old, new);
+    let (old, new) = (list(kind, old), list(kind, new));
+    for (element, _) in old.iter().chain(new.iter().filter(|(element, _)| find(&old, element).is_none())) {
+        let below = value(("", ""), shape, find(&old, element), find(&new, element), depth + 1);
+        difference.add(|| element.clone(), below);
+    }
+    difference
 }
 
 fn entry<'a>(value: Option<&'a Value>, key: &str) -> Option<&'a Value> {

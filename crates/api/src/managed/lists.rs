@@ -4,6 +4,8 @@
 //! They are near to, but not the same as what strategic merge patches go by ([`crate::patch::strategy`]): there
 //! `hostIPs` has a merge key, here it is one value.
 
+use std::cmp::Ordering;
+
 use serde_json::{Map, Value};
 
 /// What a list is made of.
@@ -78,17 +80,24 @@ const ATOMIC: &[&str] = &[
 /// What the list in a field is made of.
 #[must_use]
 pub fn list_type(go_type: &str, field: &str) -> ListType {
-    let key = format!("{go_type}.{field}");
-    if SETS.contains(&key.as_str()) {
+    if SETS.iter().any(|name| order(name, go_type, field).is_eq()) {
         return ListType::Set;
     }
-    MAPS.binary_search_by(|(name, _)| (*name).cmp(&key)).map_or(ListType::Atomic, |index| ListType::Map(MAPS[index].1))
+    let found = MAPS.binary_search_by(|(name, _)| order(name, go_type, field));
+    found.map_or(ListType::Atomic, |index| ListType::Map(MAPS[index].1))
 }
 
 /// Whether a map in a field, or (without a field) an object of a type, is one value.
 pub(super) fn is_atomic(go_type: &str, field: &str) -> bool {
-    let key = if field.is_empty() { go_type.to_owned() } else { format!("{go_type}.{field}") };
-    ATOMIC.binary_search(&key.as_str()).is_ok()
+    ATOMIC.binary_search_by(|name| order(name, go_type, field)).is_ok()
+}
+
+/// How a name in a table stands to `Type.field` (`Type` without a field). Asked for every field of every write: no text is
+/// made for it.
+fn order(name: &str, go_type: &str, field: &str) -> Ordering {
+    let dot = if field.is_empty() { "" } else { "." };
+    let (head, tail) = name.as_bytes().split_at(name.len().min(go_type.len()));
+    head.cmp(go_type.as_bytes()).then_with(|| tail.iter().cmp(dot.as_bytes().iter().chain(field.as_bytes())))
 }
 
 impl ListType {

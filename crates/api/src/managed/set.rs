@@ -1,6 +1,7 @@
 //! Sets of fields, as `fieldsV1` writes them (sigs.k8s.io/structured-merge-diff/fieldpath).
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use serde_json::{Map, Value};
 
@@ -18,25 +19,37 @@ impl Set {
         !self.member && self.children.is_empty()
     }
 
-    /// The place of a child, made when missing.
-    pub(super) fn child(&mut self, element: String) -> &mut Set {
-        self.children.entry(element).or_default()
-    }
-
     pub(super) fn remove(&mut self, element: &str) {
         self.children.remove(element);
     }
 
-    /// Drops branches in which nothing is in the set.
-    pub(super) fn prune(&mut self) {
-        self.children.values_mut().for_each(Set::prune);
-        self.children.retain(|_, child| !child.is_empty());
+    /// Adds a branch.
+    pub(super) fn add(&mut self, element: String, child: Set) {
+        match self.children.entry(element) {
+            Entry::Vacant(place) => {
+                place.insert(child);
+            }
+            Entry::Occupied(mut known) => known.get_mut().unite(child),
+        }
+    }
+
+    /// Changes a branch, if it is there; one with nothing left goes.
+    pub(super) fn change(&mut self, element: &str, change: impl FnOnce(&mut Set)) {
+        let Some(child) = self.children.get_mut(element) else { return };
+        change(child);
+        if child.is_empty() {
+            self.children.remove(element);
+        }
     }
 
     pub(super) fn unite(&mut self, other: Set) {
         self.member |= other.member;
+        if self.children.is_empty() {
+            self.children = other.children;
+            return;
+        }
         for (element, child) in other.children {
-            self.child(element).unite(child);
+            self.add(element, child);
         }
     }
 
@@ -60,7 +73,7 @@ impl Set {
             }
             let child = Set::read(below);
             let leaf = child.is_empty();
-            *set.child(element.clone()) = Set { member: child.member || leaf, ..child };
+            set.children.insert(element.clone(), Set { member: child.member || leaf, ..child });
         }
         set
     }
