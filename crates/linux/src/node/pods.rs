@@ -56,6 +56,10 @@ impl Pods {
             let directory = PodDirectory::new(Path::new(inside::PODS), &entry.file_name().to_string_lossy());
             record::end_containers(&directory, &unseen(UNKNOWN, None));
         }
+        // Processes end with their node; what they were counted in does not.
+        if let Err(refusal) = cgroups.cgroup("kubepods").remove() {
+            log_line!("node init: {refusal}");
+        }
         let last: Option<LastAddress> = record::read(Path::new(LAST_ADDRESS));
         let last = last.map(|record| record.last);
         Self { block, cgroups, user_namespace, descriptors, last, supervised: Vec::new() }

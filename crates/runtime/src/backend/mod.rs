@@ -49,6 +49,10 @@ pub trait Backend: Send + Sync + 'static {
     /// Every Pod that exists on the node now. A restarted kubelet starts from this, not from memory.
     fn pods(&self) -> impl Future<Output = Result<Vec<PodState>, BackendError>> + Send;
 
+    /// The Pods of which anything is left on the node: those that there are, those that were never finished, and those that
+    /// are half removed.
+    fn remains(&self) -> impl Future<Output = Result<Vec<PodUid>, BackendError>> + Send;
+
     /// The events from now on. A second call replaces the first one's receiver. When the receiver reports that
     /// events were lost (channel closed), the kubelet asks for [`pods`](Backend::pods) again.
     fn events(&self) -> tokio::sync::mpsc::Receiver<Event>;

@@ -151,11 +151,14 @@ struct Handle {
 impl<B: Backend, C: Clock> Kubelet<B, C> {
     /// Removes what the node has of Pods that no longer exist: they were deleted while no kubelet was there.
     async fn sweep(&mut self) {
-        let known: Vec<String> = self.pods.all().iter().map(|pod| pod.uid().to_owned()).collect();
-        let orphans: Vec<PodUid> = self.found.keys().filter(|uid| !known.contains(uid)).cloned().collect();
-        for uid in orphans {
-            self.found.remove(&uid);
-            let backend = &self.effects.backend;
+        let known: HashSet<PodUid> = self.pods.all().iter().map(|pod| pod.uid().to_owned()).collect();
+        self.found.retain(|uid, _| known.contains(uid));
+        let backend = &self.effects.backend;
+        let remains = backend.remains().await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the node does not say what is left of its Pods");
+            Vec::new()
+        });
+        for uid in remains.into_iter().filter(|uid| !known.contains(uid)) {
             let swept = match backend.stop_pod(&uid).await {
                 Ok(()) => backend.remove_pod(&uid).await,
                 Err(error) => Err(error),

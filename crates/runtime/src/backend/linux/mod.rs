@@ -94,6 +94,10 @@ impl Backend for Linux {
         self.list_pods().await
     }
 
+    async fn remains(&self) -> Result<Vec<PodUid>, BackendError> {
+        self.list_remains().await
+    }
+
     fn events(&self) -> mpsc::Receiver<Event> {
         self.watch_everything()
     }

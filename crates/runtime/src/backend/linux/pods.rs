@@ -1,11 +1,12 @@
 //! Pods: made, found again, ended.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use jiff::Timestamp;
 use podlab_linux::cgroups::Limits;
 use podlab_linux::paths::PodDirectory;
-use podlab_linux::protocol::{ContainerReport, ExitReport, InitReply, InitRequest, PodSpec};
+use podlab_linux::protocol::{ContainerReport, ExitReport, InitReply, InitRequest, PodSpec, SupervisedPod};
 use podlab_linux::supervisor::record::{self, PodRecord};
 use rustix::mount::UnmountFlags;
 
@@ -16,14 +17,10 @@ use crate::clock::Shared;
 
 impl Linux {
     pub(super) async fn list_pods(&self) -> Result<Vec<PodState>, BackendError> {
-        let InitReply::Pods(supervised) = self.ask_init(&String::new(), &InitRequest::Pods).await? else {
-            return Err(BackendError::NoSuchPod(String::new()));
-        };
+        let supervised = self.supervised().await?;
         let node = self.clone();
         Ok(on_disk(move || {
-            let entries = std::fs::read_dir(&node.inner.config.pods).into_iter().flatten().flatten();
-            let uids = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
-            let states = uids.filter_map(|uid| {
+            let states = node.with_directories().filter_map(|uid| {
                 let record = PodRecord::read(&node.directory(&uid))?;
                 let alive = supervised.iter().any(|pod| pod.uid == uid);
                 if alive && record.spec.cgroup.starts_with(&cgroup(Qos::Burstable, &String::new())) {
@@ -34,6 +31,27 @@ impl Linux {
             states.collect()
         })
         .await)
+    }
+
+    /// A supervisor writes its record when it has made its Pod, and the record is not what is removed last.
+    pub(super) async fn list_remains(&self) -> Result<Vec<PodUid>, BackendError> {
+        let mut remains: BTreeSet<_> = self.supervised().await?.into_iter().map(|pod| pod.uid).collect();
+        let node = self.clone();
+        remains.extend(on_disk(move || node.with_directories().collect::<Vec<_>>()).await);
+        Ok(remains.into_iter().collect())
+    }
+
+    async fn supervised(&self) -> Result<Vec<SupervisedPod>, BackendError> {
+        match self.ask_init(&String::new(), &InitRequest::Pods).await? {
+            InitReply::Pods(supervised) => Ok(supervised),
+            other => Err(failed(&String::new(), "listing the Pods", other)),
+        }
+    }
+
+    /// The Pods that have a directory.
+    fn with_directories(&self) -> impl Iterator<Item = PodUid> {
+        let entries = std::fs::read_dir(&self.inner.config.pods).into_iter().flatten().flatten();
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned())
     }
 
     pub(super) async fn make_pod(&self, pod: &PodConfig) -> Result<PodState, BackendError> {

@@ -199,6 +199,10 @@ impl<C: Clock + Clone> Backend for Simulated<C> {
         Ok(self.state().pods.values().map(|pod| pod.state.clone()).collect())
     }
 
+    async fn remains(&self) -> Result<Vec<PodUid>, BackendError> {
+        Ok(self.state().pods.keys().cloned().collect())
+    }
+
     fn events(&self) -> mpsc::Receiver<Event> {
         let (sender, receiver) = mpsc::channel(EVENTS);
         self.state().events = Some(sender);
