@@ -189,6 +189,19 @@ mod tests {
         assert!(in_namespace(&file, "check-1").is_err());
     }
 
+    #[tokio::test]
+    async fn a_command_that_is_slower_than_the_pace_ends_as_well() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config");
+        std::fs::write(&file, "current-context: b\ncontexts:\n- {name: b, context: {cluster: v, user: w}}\n").unwrap();
+        let commands = Commands::new(&Cluster::new(file), "check-1", &[]).unwrap();
+        let slow = format!("sleep {}", AGAIN.as_secs_f64() * 2.0);
+        let with = BTreeMap::new();
+        let observing = commands.observe(&slow, &with, AGAIN, |_| false);
+        let ran = tokio::time::timeout(Duration::from_secs(60), observing).await.unwrap();
+        assert_eq!(ran.unwrap().exit, 0);
+    }
+
     #[test]
     fn a_slow_machine_is_given_more_time_up_to_a_limit() {
         let [second, long] = [1, 10_000].map(Duration::from_secs);
