@@ -35,6 +35,12 @@ const LAG: &str =
 /// How many may differ.
 pub(crate) const NOT_YET_MOST: usize = 25;
 
+/// Transcripts that the built-in kubectl does not answer as the real one does.
+pub(crate) const BUILT_IN: &[(&str, &str)] = &[];
+
+/// How many of those there may be.
+pub(crate) const BUILT_IN_MOST: usize = 15;
+
 /// Something the reference's cluster was made with and ours is not; replaced on both sides before they are compared.
 pub(crate) struct SetUp {
     pub(crate) why: &'static str,

@@ -14,7 +14,8 @@ mod scenarios;
 mod stage;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use podlab_testkit::Kubectl;
 use similar::TextDiff;
@@ -26,9 +27,24 @@ use stage::Stage;
 /// How a transcript was answered: `None` as there, else the difference.
 type Played = Mutex<BTreeMap<String, Option<String>>>;
 
+/// One after the other: each has a cluster a stage.
+static TURN: Mutex<()> = Mutex::new(());
+
 #[test]
 fn kubectl_prints_what_it_prints_on_a_real_cluster() {
     let Some(kubectl) = Kubectl::find("1.32") else { return };
+    judge(&replay(kubectl.program()), &[]);
+}
+
+/// The same commands, typed to the kubectl that is built in.
+#[test]
+fn the_built_in_kubectl_prints_the_same() {
+    judge(&replay(&podlab_testkit::podlab()), known::BUILT_IN);
+}
+
+fn replay(kubectl: &Path) -> BTreeMap<String, Option<String>> {
+    // What the other test has to say is its own.
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let goldens = golden::all();
     let only = std::env::var("PODLAB_REPLAY").unwrap_or_default();
     let wanted = |stage: &str| only.is_empty() || only.split(',').any(|name| name == stage);
@@ -39,13 +55,13 @@ fn kubectl_prints_what_it_prints_on_a_real_cluster() {
     let played = Played::default();
     std::thread::scope(|scope| {
         for scenarios in stages.values() {
-            scope.spawn(|| play_stage(&kubectl, scenarios, &goldens, &played));
+            scope.spawn(|| play_stage(kubectl, scenarios, &goldens, &played));
         }
     });
-    judge(&played.into_inner().unwrap());
+    played.into_inner().unwrap()
 }
 
-fn play_stage(kubectl: &Kubectl, scenarios: &[&Scenario], goldens: &BTreeMap<String, Golden>, played: &Played) {
+fn play_stage(kubectl: &Path, scenarios: &[&Scenario], goldens: &BTreeMap<String, Golden>, played: &Played) {
     let stage = Stage::start(kubectl);
     std::thread::scope(|scope| {
         let stage = &stage;
@@ -106,11 +122,11 @@ fn difference(expected: &str, found: &str) -> String {
     TextDiff::from_lines(expected, found).unified_diff().context_radius(1).header("there", "here").to_string()
 }
 
-/// Holds what was played against the lists.
-fn judge(played: &BTreeMap<String, Option<String>>) {
+/// Holds what was played against the lists; `more` is what differs with this client only.
+fn judge(played: &BTreeMap<String, Option<String>>, more: &[(&str, &str)]) {
     let mut wrong = Vec::new();
     for (name, differs) in played {
-        let listed = known::NOT_YET.iter().find(|(known, _)| known == name);
+        let listed = known::NOT_YET.iter().chain(more).find(|(known, _)| known == name);
         match (differs, listed) {
             (Some(difference), None) => wrong.push(format!("{name} differs:\n{difference}")),
             (None, Some((_, why))) => wrong.push(format!("{name} is equal, and still listed as different ({why})")),
@@ -141,4 +157,8 @@ fn every_transcript_is_replayed_or_has_a_reason() {
         assert!(seen.contains(name) && !why.is_empty(), "{name} is listed and not replayed");
     }
     assert!(known::NOT_YET.len() <= known::NOT_YET_MOST, "{} may differ", known::NOT_YET.len());
+    for (name, why) in known::BUILT_IN {
+        assert!(seen.contains(name) && !why.is_empty(), "{name} is listed and not replayed");
+    }
+    assert!(known::BUILT_IN.len() <= known::BUILT_IN_MOST, "{} may differ", known::BUILT_IN.len());
 }

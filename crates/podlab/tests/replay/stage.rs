@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use podlab_testkit::{Cluster, Kubectl};
+use podlab_testkit::Cluster;
 
 use crate::golden::{Answer, Question, folder};
 
@@ -52,7 +52,8 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    pub(crate) fn start(kubectl: &Kubectl) -> Self {
+    /// A cluster, and a shell in which `kubectl` is this program.
+    pub(crate) fn start(kubectl: &Path) -> Self {
         let cluster = Cluster::start();
         let commands = cluster.scratch().join("commands");
         std::fs::create_dir(&commands).expect("a folder");
@@ -61,7 +62,7 @@ impl Stage {
             std::fs::write(&path, text).expect("a script");
             std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("its mode");
         }
-        let program = kubectl.program().canonicalize().unwrap_or_else(|_| kubectl.program().to_owned());
+        let program = kubectl.canonicalize().unwrap_or_else(|_| kubectl.to_owned());
         std::os::unix::fs::symlink(program, commands.join("kubectl")).expect("a link");
         let stage = Self { cluster, commands };
         stage.certificates();
@@ -120,6 +121,8 @@ impl Stage {
             .env("TMPDIR", self.cluster.scratch().join("tmp"))
             .envs([("TZ", "UTC"), ("LC_ALL", "C.UTF-8"), ("TERM", "dumb")])
             .env("PORT", free_port().to_string())
+            // The words that are compared, without advice.
+            .env("PODLAB_PLAIN", "true")
             .env_remove("KUBECTL_EXTERNAL_DIFF");
         shell
     }
