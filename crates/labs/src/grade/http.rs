@@ -81,17 +81,23 @@ fn port(pod: &Pod, port: &str) -> Result<i32, String> {
         .ok_or_else(|| format!("no container of the Pod has a port named {port:?}"))
 }
 
-/// Asks until there is an answer, or `within` is over.
+/// Asks until there is an answer, or `patience` is over; it is told as `within`.
 ///
 /// # Errors
 ///
 /// When the API server cannot be asked.
-pub(super) async fn get(client: &Client, pod: &Pod, wanted: &Http, within: Duration) -> Result<Answer, Error> {
+pub(super) async fn get(
+    client: &Client,
+    pod: &Pod,
+    wanted: &Http,
+    within: Duration,
+    patience: Duration,
+) -> Result<Answer, Error> {
     let number = match port(pod, &wanted.port) {
         Ok(number) => number,
         Err(reason) => return Ok(Answer::Unanswered(reason)),
     };
-    let deadline = Instant::now() + within;
+    let deadline = Instant::now() + patience;
     let mut pace = tokio::time::interval(AGAIN);
     let mut last = Answer::Unanswered(format!("no answer from port {number} within {} s", within.as_secs()));
     loop {

@@ -206,7 +206,7 @@ impl Grading<'_> {
         match &check.observe {
             Observe::Accepted => accepted.clone().map_err(|observed| Failure { observed, ..Failure::default() }.into()),
             Observe::Until(condition) => self.until(check, condition, commands.patient(check.within), before).await,
-            Observe::Http(wanted) => self.http(wanted, commands.patient(check.within), before).await,
+            Observe::Http(wanted) => self.http(check, wanted, commands.patient(check.within), before).await,
             Observe::Run(wanted) => self.run(check, wanted, commands, &with, before).await,
         }
     }
@@ -244,13 +244,13 @@ impl Grading<'_> {
         }
     }
 
-    async fn http(&self, wanted: &Http, within: Duration, before: Value) -> Result<(), NotPassed> {
+    async fn http(&self, check: &Check, wanted: &Http, patience: Duration, before: Value) -> Result<(), NotPassed> {
         let seen = self.look().await?;
         let name = wanted.pod.evaluate(&self.variables(&seen, &before, None, None)).ok();
         let name = name.as_ref().and_then(Value::as_str);
         let pod = seen.pods.iter().find(|pod| pod.metadata.name.as_deref() == name && name.is_some());
         let answer = match pod {
-            Some(pod) => http::get(self.client, pod, wanted, within).await?,
+            Some(pod) => http::get(self.client, pod, wanted, check.within, patience).await?,
             None => Answer::Unanswered("there is no such Pod".to_owned()),
         };
         if answer.satisfies(wanted) {
