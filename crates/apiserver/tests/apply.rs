@@ -2,6 +2,7 @@
 //!
 //! The patches are the real kubectl's, made from our OpenAPI documents, so list types and merge keys are tried as well as
 //! what the server makes of a patch. All first manifests are applied by one command, and all second ones by another.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 mod support;
 

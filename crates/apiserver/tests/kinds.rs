@@ -72,7 +72,7 @@ async fn names(cluster: &Cluster, path: &str) -> Vec<String> {
     let list = cluster.get(path).await;
     let items = list["items"].as_array().unwrap_or_else(|| panic!("{path}: {list}"));
     let staying = items.iter().filter(|item| item["metadata"]["deletionTimestamp"].is_null());
-    staying.map(|item| item["metadata"]["name"].as_str().unwrap().to_owned()).collect()
+    staying.map(|item| item["metadata"]["name"].as_str().unwrap_or_default().to_owned()).collect()
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! The door at which kubelets ask for images: their nodes have no way to a registry, this process has.
 //!
-//! Every pull is a process, the [puller](crate::puller), and they go one after the other, as a kubelet's do unless it is
+//! Every pull is a process, the [puller], and they go one after the other, as a kubelet's do unless it is
 //! told otherwise (`serializeImagePulls`): two Pods of one image fetch it once.
 
 use std::os::fd::AsRawFd;
