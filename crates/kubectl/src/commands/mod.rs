@@ -1,4 +1,8 @@
 //! The commands, a file each.
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "the comment of a flag is its help, where brackets mean what may be left out"
+)]
 
 mod api_resources;
 mod apply;
