@@ -37,8 +37,11 @@ fn top_shows_what_is_really_used() {
     if without_cgroups(&cluster) {
         return;
     }
-    apply(&cluster, &kubectl, &[busy("hog", "{}", "while :; do :; done")]);
+    let holds_20_mib = "x=$(head -c 20971520 /dev/zero | tr \"\\000\" x); touch /holds";
+    apply(&cluster, &kubectl, &[busy("hog", "{}", &format!("{holds_20_mib}; while :; do :; done"))]);
     cluster.kubectl(&kubectl, ["wait", "--for=condition=Ready", "pod/hog", "--timeout=60s"]).success();
+    let until = "until test -e /holds; do sleep 0.1; done";
+    cluster.kubectl(&kubectl, ["exec", "hog", "--", "sh", "-c", until]).success();
     let table = cluster.kubectl(&kubectl, ["top", "pods"]).success().stdout;
     // NAME CPU(cores) MEMORY(bytes)
     let row = |name: &str| {
@@ -49,7 +52,7 @@ fn top_shows_what_is_really_used() {
         (number(cells[1]), number(cells[2]))
     };
     assert!(row("hog").0 > 50 && row("hog").0 > 5 * row("kuard").0, "a hog uses the processor: {table}");
-    assert!(row("kuard").1 > 0, "{table}");
+    assert!(row("hog").1 >= 20 && row("kuard").1 < row("hog").1, "and holds memory: {table}");
     let nodes = cluster.kubectl(&kubectl, ["top", "nodes", "--no-headers"]).success().stdout;
     let cells: Vec<&str> = nodes.split_whitespace().collect();
     assert!(cells[1].trim_end_matches('m').parse::<u64>().unwrap() > 50, "{nodes}");

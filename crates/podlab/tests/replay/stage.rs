@@ -40,7 +40,11 @@ const COMMANDS: [(&str, &str); 8] = [
     // `pass POINT [COMMAND…]`: waits until somebody is, runs the command, and lets that one go on;
     // `release POINT [COMMAND…]`: and nobody is held there again.
     ("hold", "#!/bin/bash\nmkdir -p \"$POINTS\" && mkfifo \"$POINTS/$1\"\n"),
-    ("pass", "#!/bin/bash\nexec 9> \"$POINTS/$1\"; shift\n\"$@\"\n"),
+    // The pipe of whoever is held is put away before that one goes on: the next `pass` is for the next who comes.
+    (
+        "pass",
+        "#!/bin/bash\nexec 9> \"$POINTS/$1\"\nmkfifo \"$POINTS/next\" && mv \"$POINTS/next\" \"$POINTS/$1\"; shift\n\"$@\"\n",
+    ),
     ("release", "#!/bin/bash\nexec 9> \"$POINTS/$1\" && rm \"$POINTS/$1\"; shift\n\"$@\"\n"),
     // `on-node SCRIPT`: in a shell as one has it who logs in to the node.
     ("on-node", "#!/bin/bash\nexec \"$PODLAB\" node exec node1 -- sh -c \"$1\"\n"),

@@ -216,6 +216,12 @@ impl Observed {
         self.sandbox.as_ref().is_some_and(|sandbox| sandbox.alive)
     }
 
+    /// Whether the namespaces are being taken down for good, or were: that they go is no news then.
+    #[must_use]
+    pub fn is_taken_down(&self) -> bool {
+        self.stopped || self.busy.contains(&Action::StopPod)
+    }
+
     /// Whether any of the Pod's processes may be there: running, or being started.
     #[must_use]
     pub fn anything_runs(&self) -> bool {

@@ -166,6 +166,10 @@ impl Observed {
 
     /// The Pod's namespaces are gone, and everything that ran in them.
     pub fn died(&mut self, now: Timestamp) -> Vec<Told> {
+        // Nothing ran in them any more; what there is to know is known when the action has ended.
+        if self.is_taken_down() {
+            return Vec::new();
+        }
         if let Some(sandbox) = &mut self.sandbox {
             sandbox.alive = false;
         }
@@ -181,7 +185,7 @@ impl Observed {
                 run.stale = true;
             }
         }
-        if self.stopped || self.ending.is_some() {
+        if self.ending.is_some() {
             return Vec::new();
         }
         vec![Told { field_path: None, event: events::sandbox_changed() }]

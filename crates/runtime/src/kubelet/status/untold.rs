@@ -81,6 +81,7 @@ mod tests {
     use super::super::status;
     use super::*;
     use crate::backend::Exit;
+    use crate::kubelet::decide::Action;
     use crate::kubelet::observed::Sandbox;
 
     fn pod(container: Value) -> Pod {
@@ -154,6 +155,15 @@ mod tests {
                 "0 terminated ready=false sandbox=False"
             ]
         );
+    }
+
+    #[test]
+    fn namespaces_that_are_being_taken_down_are_gone_when_that_is_done() {
+        let mut observed = observed(None, run(0, Some(0)));
+        observed.busy.insert(Action::StopPod);
+        let before = observed.clone();
+        assert!(observed.died(Timestamp::UNIX_EPOCH).is_empty(), "no event tells of it");
+        assert_eq!(observed, before, "and the status goes on telling how the container ended");
     }
 
     #[test]
