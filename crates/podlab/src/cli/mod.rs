@@ -167,7 +167,7 @@ Examples:
     /// Look at the images that Pods can use
     #[command(subcommand, after_help = "Examples:\n  podlab image ls\n  podlab image inspect nginx")]
     Image(ImageCommand),
-    /// The built-in kubectl
+    /// The built-in kubectl; without KUBECONFIG it is about the cluster of this directory
     #[command(disable_help_flag = true, after_help = "Examples:\n  podlab kubectl get pods")]
     Kubectl {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -455,7 +455,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Book(BookCommand::Serve { port }) => commands::book::serve(&context, port),
         Command::Image(command) => image(&context, command),
-        Command::Kubectl { arguments } => Ok(commands::kubectl::run(arguments)),
+        Command::Kubectl { arguments } => commands::kubectl::here(&context, arguments),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The first chapter's commands with each supported kubectl, unmodified.
 
-use podlab_testkit::{Cluster, Kubectl};
+use podlab_testkit::{Cluster, Kubectl, run};
 
 use crate::{KUARD, run_kuard};
 
@@ -64,4 +64,16 @@ fn the_first_pod_with_kubectl_1_32() {
 #[test]
 fn the_first_pod_with_kubectl_1_33() {
     first_pod("1.33");
+}
+
+#[test]
+fn the_built_in_kubectl_is_about_the_cluster_of_its_directory() {
+    let cluster = Cluster::start();
+    let nodes = run(cluster.command(["kubectl", "get", "nodes", "-o", "name"]).env_remove("KUBECONFIG")).success();
+    assert_eq!(nodes.stdout, "node/node1\n");
+    // Unless another is named.
+    let other = cluster.scratch().join("other");
+    let refused = run(cluster.command(["kubectl", "get", "nodes"]).env("KUBECONFIG", &other)).failure(1);
+    assert!(!refused.stderr.is_empty(), "{refused}");
+    cluster.stop();
 }
