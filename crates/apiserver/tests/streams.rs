@@ -50,6 +50,18 @@ async fn commands_have_their_streams_and_their_exit_codes() {
     }
 }
 
+/// kubectl drops what comes before it has made its channels.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_is_asked_whether_it_listens_before_it_is_told_anything() {
+    let cluster = cluster().await;
+    let exec = "/api/v1/namespaces/default/pods/p/exec?command=cat&stdin=true&stdout=true";
+    let mut socket = cluster.websocket(exec).await;
+    // What is said meanwhile is not lost.
+    socket.send(0, b"early").await;
+    socket.answer_ping().await;
+    assert_eq!(socket.receive().await, Some((1, b"early".to_vec())));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn logs_come_from_the_node() {
     let cluster = cluster().await;

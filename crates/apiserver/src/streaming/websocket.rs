@@ -3,11 +3,12 @@
 //! `v5.channel.k8s.io` can close single channels (255 and the channel's number); v4 differs only in that it cannot.
 
 use std::io;
+use std::time::Duration;
 
 use axum::extract::FromRequestParts;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
 use futures_util::stream::{SplitSink, SplitStream};
-use futures_util::{SinkExt, StreamExt};
+use futures_util::{SinkExt, Stream, StreamExt, stream};
 use http::header::UPGRADE;
 use http::request::Parts;
 use hyper::upgrade::Upgraded;
@@ -25,6 +26,8 @@ use crate::server::{Body, Server};
 const PROTOCOLS: [&str; 3] = ["v5.channel.k8s.io", "v4.channel.k8s.io", "channel.k8s.io"];
 /// Bytes of a message at most; kubectl sends 32 KiB at a time.
 const MESSAGE: usize = 1 << 20;
+/// How long a client may take to answer a ping, and how much it may say meanwhile, before it is taken to listen.
+const LISTENS: (Duration, usize) = (Duration::from_secs(1), 16);
 
 pub(super) fn is_upgrade(parts: &Parts) -> bool {
     parts.headers.get(UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
@@ -60,7 +63,9 @@ pub(super) async fn exec(call: &mut Call, session: Session) -> Answer {
 type Node = TokioIo<Upgraded>;
 
 async fn serve(server: Server, session: Session, socket: WebSocket) {
-    let (mut sink, source) = socket.split();
+    let (mut sink, mut source) = socket.split();
+    let early = listens(&mut sink, &mut source).await;
+    let source = stream::iter(early.into_iter().map(Ok)).chain(source);
     let ended = match node::upgrade(&server, &session.node, &session.path).await {
         Err(error) => status::internal(&error.not_run()),
         Ok(stream) => {
@@ -79,8 +84,31 @@ async fn serve(server: Server, session: Session, socket: WebSocket) {
     finish(&mut sink, &ended).await;
 }
 
+/// Waits until the client reads; what it said before that.
+///
+/// kubectl makes its channels when the upgrade is answered, and drops what comes for one that is not there yet ("Unknown
+/// stream id", k8s.io/client-go/tools/remotecommand/websocket.go). A command that ends at once would be faster than that,
+/// so none is started before a ping was answered.
+async fn listens(sink: &mut SplitSink<WebSocket, Message>, source: &mut SplitStream<WebSocket>) -> Vec<Message> {
+    let (patience, most) = LISTENS;
+    let mut early = Vec::new();
+    let pong = async {
+        sink.send(Message::Ping(Vec::new().into())).await?;
+        while early.len() < most {
+            match source.next().await.transpose()? {
+                None | Some(Message::Pong(_)) => break,
+                Some(other) => early.push(other),
+            }
+        }
+        Ok::<_, axum::Error>(())
+    };
+    // Who does not answer, or has gone, is found out by what follows.
+    let _ = tokio::time::timeout(patience, pong).await;
+    early
+}
+
 /// From the client to the node. Ends when the client goes; without input it waits for that all the same.
-async fn inputs(mut source: SplitStream<WebSocket>, mut node: WriteHalf<Node>) {
+async fn inputs(mut source: impl Stream<Item = Result<Message, axum::Error>> + Unpin, mut node: WriteHalf<Node>) {
     while let Some(Ok(message)) = source.next().await {
         let bytes = match message {
             Message::Binary(bytes) => bytes,

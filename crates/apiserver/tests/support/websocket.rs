@@ -45,6 +45,12 @@ impl Client {
         Some((*channel, rest.to_vec()))
     }
 
+    /// Takes the next frame, which is a ping without words, and answers it.
+    pub async fn answer_ping(&mut self) {
+        assert_eq!(self.frame().await, (9, Vec::new()));
+        self.0.write_all(&[0x8a, 0x80, 0, 0, 0, 0]).await.unwrap();
+    }
+
     async fn frame(&mut self) -> (u8, Vec<u8>) {
         let operation = self.0.read_u8().await.unwrap() & 0x0f;
         let length = match self.0.read_u8().await.unwrap() {
