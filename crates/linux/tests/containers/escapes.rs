@@ -46,7 +46,8 @@ pub(crate) fn nobody_looks_into_an_exec() -> Result<(), String> {
     for _ in 0..200 {
         equal(&pod.exec("spy", &["exit", "0"])?.0, &0)?;
     }
-    equal(&pod.exec("spy", &["write", "/tmp/enough", ""])?.0, &0)?;
+    // Its code says nothing: what it writes ends the container, which may take it down before it ends by itself.
+    pod.exec("spy", &["write", "/tmp/enough", ""])?;
     equal(&ended(&mut watch, "id-spy")?.code, &0)?;
     let log = pod.log("spy");
     let saw: usize = log.lines().filter_map(|line| line.strip_prefix("stdout F saw ")?.parse::<usize>().ok()).sum();
@@ -79,7 +80,8 @@ pub(crate) fn the_own_program_is_not_written() -> Result<(), String> {
             ended(&mut watch, &format!("id-{name}"))?;
         }
     }
-    equal(&pod.exec("writer", &["write", "/tmp/enough", ""])?.0, &0)?;
+    // Its code says nothing, as above.
+    pod.exec("writer", &["write", "/tmp/enough", ""])?;
     equal(&ended(&mut watch, "id-writer")?.code, &0)?;
     equal(&pod.log("writer"), &String::new())?;
     equal(&(own_program()? == before), &true)
