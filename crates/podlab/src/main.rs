@@ -12,6 +12,7 @@ mod doctor;
 mod kubelet;
 mod logging;
 mod machine;
+mod plug;
 mod puller;
 mod record;
 mod role;

@@ -13,7 +13,6 @@ use podlab_images::registry::Registries;
 use podlab_images::registry::door::{LINE_LIMIT, PullReply, PullRequest};
 use podlab_images::{Reference, Store};
 use serde::{Deserialize, Serialize};
-use tokio::sync::oneshot;
 
 /// The hidden role word.
 pub(crate) const ROLE: &str = "puller";
@@ -47,7 +46,7 @@ pub(crate) fn main(config: PullerConfig) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let given_up = end_of_input();
+    let given_up = crate::plug::pulled();
     let reply = runtime.block_on(async {
         tokio::select! {
             reply = pull(&config.images, &request) => Some(reply),
@@ -62,17 +61,6 @@ pub(crate) fn main(config: PullerConfig) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
-}
-
-/// Resolves when standard input has ended. A thread of its own: reading it blocks.
-fn end_of_input() -> oneshot::Receiver<()> {
-    let (sender, receiver) = oneshot::channel();
-    std::thread::spawn(move || {
-        let mut byte = [0];
-        while matches!(std::io::stdin().read(&mut byte), Ok(1)) {}
-        let _ = sender.send(());
-    });
-    receiver
 }
 
 async fn pull(images: &Path, request: &PullRequest) -> PullReply {

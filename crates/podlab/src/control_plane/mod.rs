@@ -13,7 +13,7 @@ mod node_ports;
 mod pulls;
 mod readiness;
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -25,7 +25,6 @@ use podlab_client::Client;
 use podlab_runtime::clock::{Clock, Shared};
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::directory::{StateDirectory, write_private};
@@ -99,7 +98,7 @@ pub(crate) fn main(config: ControlPlaneConfig) -> ExitCode {
 }
 
 async fn run(config: ControlPlaneConfig) -> anyhow::Result<()> {
-    let unplugged = watch_plug();
+    let unplugged = crate::plug::pulled();
     let directory = StateDirectory::at(config.directory.clone());
     let clock = Arc::new(Shared::open(&directory.run())?);
     let (started, now) = (clock.now(), clock.clone());
@@ -156,19 +155,6 @@ async fn listen_tls(server: &Server, remembered: Option<u16>) -> anyhow::Result<
         }
     }
     Ok(server.listen_tls(local(0)).await?)
-}
-
-/// Resolves when standard input, the plug, is at end of file. A thread of its own: reading it blocks, and a runtime
-/// waits for its blocking tasks when it ends.
-fn watch_plug() -> oneshot::Receiver<()> {
-    let (sender, receiver) = oneshot::channel();
-    std::thread::spawn(move || {
-        let mut byte = [0];
-        // Nobody ever writes to it; whatever ends the read ends us.
-        while matches!(std::io::stdin().read(&mut byte), Ok(1)) {}
-        let _ = sender.send(());
-    });
-    receiver
 }
 
 /// One line to the machine. It reads as long as it lives, and without it we are about to end.
