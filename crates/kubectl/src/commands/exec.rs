@@ -18,10 +18,9 @@ use crate::print::{complain, complain_raw};
 use crate::session::Session;
 use crate::streams::{RESIZE, Receiver, STATUS, STDERR, STDIN, STDOUT, Sender, ended};
 
+/// Into which container, and what goes there.
 #[derive(Args, Debug)]
-pub(crate) struct Exec {
-    /// POD or TYPE/NAME
-    words: Vec<String>,
+struct Target {
     /// The container; the first when left out
     #[arg(short, long)]
     container: Option<String>,
@@ -34,12 +33,26 @@ pub(crate) struct Exec {
     /// Only what the program writes
     #[arg(short, long)]
     quiet: bool,
-    /// A file that names the Pod
-    #[arg(short, long)]
-    filename: Vec<String>,
     /// How long to wait until it runs
     #[arg(long, default_value = "1m0s")]
     pod_running_timeout: String,
+}
+
+impl Target {
+    fn streams(&self) -> Streams {
+        Streams { stdin: self.stdin, tty: self.tty, quiet: self.quiet }
+    }
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Exec {
+    /// POD or TYPE/NAME
+    words: Vec<String>,
+    #[command(flatten)]
+    into: Target,
+    /// A file that names the Pod
+    #[arg(short, long)]
+    filename: Vec<String>,
     /// The command
     #[arg(last = true)]
     command: Vec<String>,
@@ -49,21 +62,8 @@ pub(crate) struct Exec {
 pub(crate) struct Attach {
     /// POD or TYPE/NAME
     words: Vec<String>,
-    /// The container; the first when left out
-    #[arg(short, long)]
-    container: Option<String>,
-    /// Pass standard input
-    #[arg(short = 'i', long)]
-    stdin: bool,
-    /// With a terminal
-    #[arg(short, long)]
-    tty: bool,
-    /// Only what the program writes
-    #[arg(short, long)]
-    quiet: bool,
-    /// How long to wait until it runs
-    #[arg(long, default_value = "1m0s")]
-    pod_running_timeout: String,
+    #[command(flatten)]
+    into: Target,
 }
 
 /// What is passed between here and there.
@@ -97,12 +97,12 @@ pub(crate) async fn exec(session: &Session, arguments: Exec) -> Outcome {
     if matches!(phase, "Succeeded" | "Failed") {
         return fail(format!("cannot exec into a container in a completed pod; current phase is {phase}"));
     }
-    let container = pods::container(&pod, arguments.container.as_deref(), arguments.quiet);
+    let container = pods::container(&pod, arguments.into.container.as_deref(), arguments.into.quiet);
     let mut path = of(&pod, "exec").query("container", &container);
     for word in &arguments.command {
         path = path.query("command", word);
     }
-    let streams = Streams { stdin: arguments.stdin, tty: arguments.tty, quiet: arguments.quiet };
+    let streams = arguments.into.streams();
     connect(session, path, &streams).await
 }
 
@@ -115,12 +115,12 @@ pub(crate) async fn attach(session: &Session, arguments: Attach) -> Outcome {
     if matches!(phase, "Succeeded" | "Failed") {
         return fail(format!("cannot attach a container in a completed pod; current phase is {phase}"));
     }
-    let container = pods::container(&pod, arguments.container.as_deref(), arguments.quiet);
+    let container = pods::container(&pod, arguments.into.container.as_deref(), arguments.into.quiet);
     let known = pods::containers(&pod).iter().any(|(name, _)| *name == container);
     if !known {
         return fail(format!("container not found ({container})"));
     }
-    let mut streams = Streams { stdin: arguments.stdin, tty: arguments.tty, quiet: arguments.quiet };
+    let mut streams = arguments.into.streams();
     let spec = list(&pod, &["spec", "containers"]).iter().find(|known| text(known, &["name"]) == container);
     if streams.tty && spec.is_some_and(|spec| spec["tty"] != true) {
         streams.tty = false;
