@@ -2,6 +2,8 @@
 
 mod class;
 mod exercises;
+mod image;
+mod node;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -144,7 +146,7 @@ Examples:
         subcommand,
         after_help = "Examples:\n  podlab node exec node1 -- ip address\n  podlab node add\n  podlab node stop node2"
     )]
-    Node(NodeCommand),
+    Node(node::NodeCommand),
     /// Explain what the cluster decides
     #[command(subcommand, after_help = "Examples:\n  podlab explain schedule pod/web")]
     Explain(ExplainCommand),
@@ -166,7 +168,7 @@ Examples:
     Book(BookCommand),
     /// Look at the images that Pods can use
     #[command(subcommand, after_help = "Examples:\n  podlab image ls\n  podlab image inspect nginx")]
-    Image(ImageCommand),
+    Image(image::ImageCommand),
     /// The built-in kubectl; without KUBECONFIG it is about the cluster of this directory
     #[command(disable_help_flag = true, after_help = "Examples:\n  podlab kubectl get pods")]
     Kubectl {
@@ -197,55 +199,6 @@ pub(crate) struct StartArguments {
     pub(crate) behind: Option<Duration>,
     #[command(flatten)]
     pub(crate) node: commands::node::NodeOptions,
-}
-
-#[derive(Debug, Subcommand)]
-enum NodeCommand {
-    /// Add a node to the running cluster
-    #[command(after_help = "\
-Examples:
-  podlab node add
-  podlab node add small --cpu 500m --memory 512Mi --pods 20
-  podlab node add fast --label disk=ssd --taint dedicated=lab:NoSchedule")]
-    Add {
-        /// The node's name [default: node2, node3, ...]
-        name: Option<String>,
-        #[command(flatten)]
-        options: commands::node::NodeOptions,
-    },
-    /// Stop a node as if its plug were pulled; its disk stays
-    #[command(after_help = "Examples:\n  podlab node stop node2")]
-    Stop {
-        /// The node's name: node1
-        node: String,
-    },
-    /// Boot a node that was stopped
-    #[command(after_help = "Examples:\n  podlab node start node2")]
-    Start {
-        /// The node's name: node1
-        node: String,
-    },
-    /// Stop a node and forget it, with its disk and its Pods
-    #[command(after_help = "Examples:\n  podlab node remove node2")]
-    Remove {
-        /// The node's name: node1
-        node: String,
-    },
-    /// List the nodes, those that are down too
-    #[command(after_help = "Examples:\n  podlab node list")]
-    List,
-    /// Run a command on a node, in its namespaces
-    #[command(after_help = "\
-Examples:
-  podlab node exec node1 -- ps aux
-  podlab node exec node1 -- curl http://10.244.0.2:8080/healthy")]
-    Exec {
-        /// The node's name: node1
-        node: String,
-        /// The command and its arguments, after --
-        #[arg(last = true, required = true)]
-        command: Vec<OsString>,
-    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -343,56 +296,6 @@ enum BookCommand {
     },
 }
 
-#[derive(Debug, Subcommand)]
-enum ImageCommand {
-    /// List the images in the store
-    #[command(after_help = "Examples:\n  podlab image ls")]
-    Ls,
-    /// Bring an image from its registry into the store
-    #[command(after_help = "\
-Examples:
-  podlab image pull nginx:1.27
-  podlab image pull app:1 --mirror http://127.0.0.1:5000")]
-    Pull {
-        /// As a Pod names it: nginx:1.27, quay.io/org/app, 127.0.0.1:5000/app:1
-        image: String,
-        /// Ask this address first, as http://127.0.0.1:5000 (may be repeated)
-        #[arg(long, value_name = "ADDRESS")]
-        mirror: Vec<String>,
-    },
-    /// Add the images of an archive, as `docker save` or `podman save` write it
-    #[command(after_help = "\
-Examples:
-  podlab image load app.tar
-  docker save app:1 | podlab image load -")]
-    Load {
-        /// The archive, gzipped or not; `-` is standard input
-        archive: PathBuf,
-    },
-    /// Write images to an archive that `docker load` and `podlab image load` read
-    #[command(after_help = "Examples:\n  podlab image save nginx --output nginx.tar")]
-    Save {
-        /// As a Pod names them
-        #[arg(required = true)]
-        images: Vec<String>,
-        /// The archive; `-` is standard output
-        #[arg(short, long)]
-        output: PathBuf,
-    },
-    /// Forget an image; its files go when the cluster starts the next time
-    #[command(after_help = "Examples:\n  podlab image rm app:1")]
-    Rm {
-        /// As a Pod names it
-        image: String,
-    },
-    /// Show what an image says about itself, as JSON
-    #[command(after_help = "Examples:\n  podlab image inspect nginx")]
-    Inspect {
-        /// As a Pod names it, or its id
-        image: String,
-    },
-}
-
 /// Runs the command line and turns errors into text on standard error.
 pub(crate) fn run(arguments: Vec<OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(arguments) {
@@ -432,12 +335,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Doctor { output } => commands::doctor::run(&context, output),
         Command::Kubeconfig => commands::kubeconfig::run(&context),
         Command::Xray { pod, namespace, output } => commands::xray::run(&context, &pod, &namespace, output),
-        Command::Node(NodeCommand::Add { name, options }) => commands::node::add(&context, name.as_deref(), &options),
-        Command::Node(NodeCommand::Stop { node }) => commands::node::stop(&context, &node),
-        Command::Node(NodeCommand::Start { node }) => commands::node::start(&context, &node),
-        Command::Node(NodeCommand::Remove { node }) => commands::node::remove(&context, &node),
-        Command::Node(NodeCommand::List) => commands::node::list(&context),
-        Command::Node(NodeCommand::Exec { node, command }) => commands::node::exec(&context, &node, &command),
+        Command::Node(command) => node::run(&context, command),
         Command::Explain(ExplainCommand::Schedule { pod, namespace, output }) => {
             commands::explain::schedule(&context, &pod, &namespace, output)
         }
@@ -454,20 +352,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
             commands::book::build(&context, edition, destination)
         }
         Command::Book(BookCommand::Serve { port }) => commands::book::serve(&context, port),
-        Command::Image(command) => image(&context, command),
+        Command::Image(command) => image::run(&context, command),
         Command::Kubectl { arguments } => commands::kubectl::here(&context, arguments),
-    }
-}
-
-fn image(context: &commands::Context, command: ImageCommand) -> anyhow::Result<ExitCode> {
-    use commands::image;
-    match command {
-        ImageCommand::Ls => image::list(context),
-        ImageCommand::Pull { image, mirror } => image::pull(context, &image, mirror),
-        ImageCommand::Load { archive } => image::load(context, &archive),
-        ImageCommand::Save { images, output } => image::save(context, &images, &output),
-        ImageCommand::Rm { image } => image::remove(context, &image),
-        ImageCommand::Inspect { image } => image::inspect(context, &image),
     }
 }
 
@@ -506,7 +392,9 @@ mod tests {
     fn what_follows_two_dashes_is_the_nodes_command() {
         let cli = Cli::try_parse_from(["podlab", "node", "exec", "node1", "--", "ls", "-l", "--dir"]).unwrap();
         assert_eq!(cli.dir, None);
-        let Some(Command::Node(NodeCommand::Exec { command, .. })) = cli.command else { panic!("another command") };
+        let Some(Command::Node(node::NodeCommand::Exec { command, .. })) = cli.command else {
+            panic!("another command")
+        };
         assert_eq!(command, ["ls", "-l", "--dir"]);
     }
 }
