@@ -17,6 +17,7 @@
 //! | [`replica_set`] | a ReplicaSet has as many Pods as it asks for |
 //! | [`endpoints`] | a Service's addresses are those of its Ready Pods |
 //! | [`volume_binder`] | a claim has a volume of its own |
+//! | [`volume_protection`] | claims and volumes in use stay |
 //! | [`garbage_collector`] | what an object owns goes with it |
 //! | [`event_ttl`] | events are forgotten after an hour |
 
@@ -35,6 +36,7 @@ pub mod scheduling;
 pub mod service_accounts;
 pub mod taint_eviction;
 pub mod volume_binder;
+pub mod volume_protection;
 pub mod worker;
 
 use std::sync::Arc;
@@ -73,6 +75,7 @@ pub async fn run<C: Clock>(config: Config, clock: Arc<C>) {
     loops.spawn(replica_set::run(context.clone()));
     loops.spawn(endpoints::run(context.clone()));
     loops.spawn(volume_binder::run(context.clone()));
+    loops.spawn(volume_protection::run(context.clone()));
     loops.spawn(garbage_collector::run(context.clone()));
     loops.spawn(event_ttl::run(context));
     while let Some(ended) = loops.join_next().await {

@@ -12,6 +12,7 @@ mod priority;
 mod quota;
 mod service_account;
 mod services;
+mod storage;
 mod tolerations;
 
 use podlab_api::error::ApiError;
@@ -80,6 +81,7 @@ pub(crate) async fn create(admission: &mut Admission<'_>, object: &mut Value) ->
     if admission.is("", "persistentvolumeclaims") {
         limits::claim(admission, object)?;
     }
+    storage::protect(admission, object);
     Ok(())
 }
 

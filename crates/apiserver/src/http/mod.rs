@@ -30,7 +30,7 @@ use podlab_api::error::ApiError;
 use crate::auth::{self, Identity};
 use crate::server::{Body, Server};
 
-pub(crate) use object::{forbidden, place, place_of, stamp};
+pub(crate) use object::{forbidden, metadata, place, place_of, stamp};
 pub(crate) use query::Query;
 pub(crate) use read::find;
 pub(crate) use respond::plain_status;

@@ -19,7 +19,6 @@ pub(crate) const NOT_YET: &[(&str, &str)] = &[
         "254-describe-liveness-exec-late",
         "after three restarts for a failed probe the waits are counted otherwise there",
     ),
-    ("493-pvc-describe", "claims in use are not protected by a finalizer"),
     ("496-pvc-get-bound", LAG),
     ("497-pvc-pod-describe-bound", LAG),
     ("498-pvc-pod-yaml", LAG),
