@@ -329,6 +329,34 @@ async fn a_claim_gets_a_volume_and_its_pod_a_node() {
         node = node => assert_eq!(node, "node1"),
         () = clock => unreachable!("it goes on for ever"),
     }
+    // In use, both stay: the claim while the Pod is there, and the volume while it is the claim's.
+    let delete = DeleteOptions { grace_period_seconds: Some(0), ..DeleteOptions::default() };
+    cluster.client.delete::<PersistentVolume>(None, "my-pv", &delete).await.expect("accepted");
+    cluster.client.delete::<PersistentVolumeClaim>("default", "my-pvc", &delete).await.expect("accepted");
+    until(&claims, |all| all.first()?.metadata.deletion_timestamp.as_ref().map(drop)).await;
+    until(&volumes, |all| all.first()?.metadata.deletion_timestamp.as_ref().map(drop)).await;
+    cluster.client.delete::<Pod>("default", "a", &delete).await.expect("deleted");
+    until(&claims, |all| all.is_empty().then_some(())).await;
+    until(&volumes, |all| all.is_empty().then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_volume_whose_claim_is_gone_is_kept_for_an_administrator() {
+    let cluster = Cluster::start().await;
+    cluster
+        .create::<PersistentVolume>(json!({
+            "metadata": { "name": "my-pv" },
+            "spec": { "capacity": { "storage": "1Gi" }, "accessModes": ["ReadWriteOnce"], "hostPath": { "path": "/x" },
+                "persistentVolumeReclaimPolicy": "Retain" },
+        }))
+        .await;
+    let claim = json!({
+        "metadata": { "name": "my-pvc", "namespace": "default" },
+        "spec": { "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Gi" } } },
+    });
+    cluster.create::<PersistentVolumeClaim>(claim).await;
+    let (volumes, claims) = (cluster.watch::<PersistentVolume>(), cluster.watch::<PersistentVolumeClaim>());
+    until(&claims, |all| (all.first()?.status.as_ref()?.phase.as_deref() == Some("Bound")).then_some(())).await;
     let delete = DeleteOptions::default();
     cluster.client.delete::<PersistentVolumeClaim>("default", "my-pvc", &delete).await.expect("deleted");
     until(&volumes, |all| (all.first()?.status.as_ref()?.phase.as_deref() == Some("Released")).then_some(())).await;
