@@ -9,7 +9,7 @@ use futures_util::StreamExt;
 use insta::assert_snapshot;
 use podlab_labs::commands::Outcome;
 use podlab_labs::format::{Exercise, Library};
-use podlab_labs::grade::{self, Grade};
+use podlab_labs::grade::{self, Grade, Verdict};
 use podlab_labs::needs::Need;
 use podlab_labs::normalise::normalise;
 use podlab_labs::pack::trial::{self, Answer};
@@ -187,5 +187,75 @@ async fn without_a_cluster_nothing_can_be_checked() {
         assert_eq!(grade.points().0, 0);
         assert_eq!(grade.outcome().exit_code(), 2);
         assert!(text(&grade).contains("could not be checked; this is not a pass"), "{}", text(&grade));
+    }
+}
+
+/// A question about a cluster that does not do what it is asked: each check but the last has its own reason.
+const UNANSWERED: &str = r"
+title: A question
+kind: predict
+minutes: 1
+answer: said.yaml
+starter: starter.yaml
+solutions: [starter.yaml]
+section: your-first-pod.md#explain
+hints: {where: a, concept: b, field: c}
+checks:
+  - {name: stage, title: The stage, points: 0, until: pods.size() == 1, within: 0s, expected: a Pod, try: a}
+  - {name: fault, title: A fault, points: 1, first: echo no fault >&2; false, until: 'true', expected: a, try: a}
+  - {name: exec, title: An exec, points: 1, run: kubectl exec nobody -- true, until: run.out == answer.said, within: 0s, expected: a, try: a}
+  - {name: silent, title: Silence, points: 1, run: 'true', until: run.out == answer.said, within: 0s, expected: a, try: a}
+  - {name: said, title: An answer, points: 1, run: echo kept, until: run.out.trim() == answer.said, within: 0s, expected: a, try: a}
+diagnoses:
+  - {name: one, of: said, when: 'false', says: a, try: a}
+  - {name: two, of: said, when: 'false', says: a, try: a}
+wrong: [{file: starter.yaml, diagnosis: one}, {file: starter.yaml, diagnosis: two}]
+";
+
+/// An exercise that looks at its own objects only: what fails there is not held against the learner.
+#[tokio::test]
+async fn a_question_that_the_cluster_did_not_answer_is_neither_passed_nor_failed() {
+    let Some(kubectl) = Kubectl::find("1.32") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    for (file, text) in [("exercise.yaml", UNANSWERED), ("task.md", "?"), ("starter.yaml", "said: lost\n")] {
+        std::fs::write(folder.path().join(file), text).unwrap();
+    }
+    let exercise = Exercise::load("question", "kuard", folder.path()).unwrap();
+    let running = podlab_testkit::Cluster::start();
+    let cluster = Cluster::new(running.kubeconfig());
+    let cluster = Cluster { kubectl: podlab_labs::Kubectl::Program(kubectl.program().to_owned()), ..cluster };
+    let grade = |answer| grade::grade(&exercise, Path::new("said.yaml"), answer, &cluster, std::future::pending());
+    let passed = grade("said: kept").await;
+    assert_eq!((passed.outcome(), passed.points()), (Outcome::CouldNotCheck, (1, 4)), "{}", text(&passed));
+    let reasons = ["a Pod: there is no Pod", "no fault", "exec nobody", "it printed nothing"];
+    for (result, reason) in passed.results.iter().zip(reasons) {
+        let Verdict::CouldNotCheck { reason: told } = &result.verdict else { panic!("{result:?}") };
+        assert!(told.contains(reason), "{told:?} does not say {reason:?}");
+    }
+    let failed = grade("said: lost").await;
+    let wrong: Vec<&str> = failed
+        .results
+        .iter()
+        .filter(|result| matches!(result.verdict, Verdict::Failed(_)))
+        .map(|result| result.name.as_str())
+        .collect();
+    assert_eq!((failed.outcome(), wrong), (Outcome::Fail, vec!["said"]), "{}", text(&failed));
+    running.stop();
+}
+
+/// Where facts are asked for, a status would be taken for an answer whatever it comes from.
+#[test]
+fn a_question_is_not_answered_by_a_status() {
+    let folder = tempfile::tempdir().unwrap();
+    for (file, text) in [("task.md", "?"), ("starter.yaml", "said:\n")] {
+        std::fs::write(folder.path().join(file), text).unwrap();
+    }
+    for status in [
+        UNANSWERED.replace("run.out.trim() ==", "string(run.exit) =="),
+        UNANSWERED.replace("until: run.out.trim() == answer.said", "exit: 1"),
+    ] {
+        std::fs::write(folder.path().join("exercise.yaml"), status).unwrap();
+        let refused = Exercise::load("question", "kuard", folder.path()).unwrap_err().to_string();
+        assert!(refused.contains("the check said") && refused.contains("prints its answer"), "{refused}");
     }
 }

@@ -22,6 +22,10 @@ const COMMAND: Duration = Duration::from_secs(60);
 /// Nothing tells when the output of a command would change, so it is run again this often.
 const AGAIN: Duration = Duration::from_millis(250);
 
+/// So long a command that has to answer is run again when it fails, whatever its check says: an exec whose connection is
+/// refused once says nothing about what it would have found.
+const UNANSWERED: Duration = Duration::from_secs(10);
+
 /// How long `kubectl apply` takes on a machine that has little else to do.
 const QUICK: Duration = Duration::from_millis(500);
 
@@ -40,7 +44,21 @@ pub(super) struct Ran {
     pub(super) out: String,
 }
 
+/// What the end of a command means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Expects {
+    /// It is a part of what is observed, whatever it is.
+    Anything,
+    /// A command that fails, or says nothing, has not observed anything.
+    Answer,
+}
+
 impl Ran {
+    /// Whether it ended well and said something.
+    pub(super) fn answers(&self) -> bool {
+        self.exit == 0 && !self.out.trim().is_empty()
+    }
+
     /// As expressions see it.
     pub(super) fn variable(&self) -> Value {
         json!({ "exit": self.exit, "out": self.out })
@@ -120,9 +138,10 @@ impl Commands {
         command: &str,
         with: &BTreeMap<String, String>,
         within: Duration,
+        expects: Expects,
         enough: impl Fn(&Ran) -> bool,
     ) -> Result<Ran, String> {
-        let deadline = Instant::now() + self.patient(within);
+        let begun = Instant::now();
         let mut pace = interval(AGAIN);
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
         pace.tick().await;
@@ -130,9 +149,11 @@ impl Commands {
             let transcript = self.run(command, with).await?;
             let out = transcript.output().replace(&self.namespace, "default");
             let ran = Ran { exit: transcript.exit.unwrap_or_default(), out };
+            let answered = expects == Expects::Anything || ran.answers();
+            let deadline = begun + self.patient(if answered { within } else { within.max(UNANSWERED) });
             // The time is looked at, too: a command that takes longer than the pace finds the next tick there already.
             let over = Instant::now() >= deadline;
-            if enough(&ran) || over || timeout_at(deadline, pace.tick()).await.is_err() {
+            if answered && enough(&ran) || over || timeout_at(deadline, pace.tick()).await.is_err() {
                 return Ok(ran);
             }
         }
@@ -197,9 +218,23 @@ mod tests {
         let commands = Commands::new(&Cluster::new(file), "check-1", &[]).unwrap();
         let slow = format!("sleep {}", AGAIN.as_secs_f64() * 2.0);
         let with = BTreeMap::new();
-        let observing = commands.observe(&slow, &with, AGAIN, |_| false);
+        let observing = commands.observe(&slow, &with, AGAIN, Expects::Anything, |_| false);
         let ran = tokio::time::timeout(Duration::from_secs(60), observing).await.unwrap();
         assert_eq!(ran.unwrap().exit, 0);
+    }
+
+    #[tokio::test]
+    async fn a_command_that_fails_once_is_asked_again_and_what_it_said_then_is_no_answer() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config");
+        std::fs::write(&file, "current-context: b\ncontexts:\n- {name: b, context: {cluster: v, user: w}}\n").unwrap();
+        let commands = Commands::new(&Cluster::new(file), "check-1", &[]).unwrap();
+        let refused_once = "test -e again && echo kept || { touch again; echo lost; exit 1; }";
+        let with = BTreeMap::new();
+        let observe = |expects| commands.observe(refused_once, &with, Duration::ZERO, expects, |_| true);
+        assert_eq!(observe(Expects::Answer).await.unwrap().out.trim(), "kept");
+        std::fs::remove_file(commands.shell.folder().join("again")).unwrap();
+        assert_eq!(observe(Expects::Anything).await.unwrap().out.trim(), "lost");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
 use super::changes::Changes;
-use super::command::{self, Commands, Ran};
+use super::command::{self, Commands, Expects, Ran};
 use super::evidence::Seen;
 use super::http::{self, Answer};
 use super::{CheckResult, Feedback, Grade, Manifest, Verdict, facts, namespace};
@@ -200,14 +200,27 @@ impl Grading<'_> {
             let done = commands.run(first, &with).await?;
             if done.exit != Some(0) {
                 let observed = format!("$ {first}\n{}", done.output().replace(self.namespace, "default").trim());
+                if self.exercise.kind.asks_for_facts() {
+                    return Err(unobserved(check, &observed));
+                }
                 return Err(Failure { observed, seen: self.look().await?, before, ..Failure::default() }.into());
             }
         }
-        match &check.observe {
-            Observe::Accepted => accepted.clone().map_err(|observed| Failure { observed, ..Failure::default() }.into()),
-            Observe::Until(condition) => self.until(check, condition, commands.patient(check.within), before).await,
-            Observe::Http(wanted) => self.http(check, wanted, commands.patient(check.within), before).await,
+        let patience = commands.patient(check.within);
+        let observed = match &check.observe {
+            Observe::Accepted => {
+                return accepted.clone().map_err(|observed| Failure { observed, ..Failure::default() }.into());
+            }
+            Observe::Until(condition) => self.until(check, condition, patience, before).await,
+            Observe::Http(wanted) => self.http(check, wanted, patience, before).await,
             Observe::Run(wanted) => self.run(check, wanted, commands, &with, before).await,
+        };
+        match observed {
+            // Nothing there is the learner's, and nothing depends on what they wrote.
+            Err(NotPassed::Failed(failure)) if self.exercise.kind.asks_for_facts() && check.points == 0 => {
+                Err(unobserved(check, &format!("{}: {}", check.expected.trim(), failure.observed)))
+            }
+            observed => observed,
         }
     }
 
@@ -279,7 +292,12 @@ impl Grading<'_> {
             self.is_recognised(check, &variables)
         };
         let enough = |ran: &Ran| satisfied(&seen, ran) || recognised(ran);
-        let ran = commands.observe(&wanted.command, with, check.within, enough).await?;
+        let facts = self.exercise.kind.asks_for_facts();
+        let expects = if facts { Expects::Answer } else { Expects::Anything };
+        let ran = commands.observe(&wanted.command, with, check.within, expects, enough).await?;
+        if facts && !ran.answers() {
+            return Err(unobserved(check, &format!("$ {}\n{}", wanted.command.trim(), ran.words())));
+        }
         let seen = self.look().await?;
         if satisfied(&seen, &ran) {
             return Ok(());
@@ -353,6 +371,12 @@ impl Grading<'_> {
         let ours = [("before", before), ("answer", &self.facts), ("http", &http), ("run", &ran)];
         Variables::new(seen.iter().map(|(name, value)| (name.as_str(), value)).chain(ours))
     }
+}
+
+/// The cluster did not answer what was asked, so that there is nothing to hold the learner's answer against.
+fn unobserved(check: &Check, what: &str) -> NotPassed {
+    let what = if check.hidden { "what this check looks at was not there" } else { what };
+    NotPassed::CouldNot(visible(what))
 }
 
 /// The lines that the check itself shows of the live objects.

@@ -44,6 +44,18 @@ pub struct Check {
     pub hidden: bool,
 }
 
+impl Check {
+    /// Whether the status its command ends with is a part of what it observes.
+    pub(super) fn looks_at_the_end(&self) -> bool {
+        match &self.observe {
+            Observe::Run(run) => {
+                run.exit != 0 || run.until.as_ref().is_some_and(|until| until.source().contains("run.exit"))
+            }
+            Observe::Accepted | Observe::Until(_) | Observe::Http(_) => false,
+        }
+    }
+}
+
 /// What a check observes.
 #[derive(Debug)]
 pub enum Observe {

@@ -58,7 +58,12 @@
 //!
 //! A check observes one thing: `accepted: true`, `until`, `http` or `run`. `accepted` means that kubectl could apply the
 //! file; of facts, that there is one for every key of the starter. A `run` is judged by `exit` and `says`, or by an
-//! `until` of its own, such as `(run.exit == 0) == (answer.first == 'accepted')`.
+//! `until` of its own, such as `run.out.contains(string(before.size()))`.
+//!
+//! Where facts are asked for, everything that is looked at is the exercise's own, so nothing in it can fail by what the
+//! learner wrote, and a command there *answers*: it prints what is so (`test -e /data/egg && echo kept || echo gone`),
+//! and ends with 0. When it fails, or says nothing, when a `first` fails, or a check of no points (which is about the
+//! stage, and not about the answer), then that could not be checked, and is not held against the learner.
 //!
 //! Expressions see
 //!
@@ -322,6 +327,12 @@ fn decode(
     let (mut checks, mut diagnoses) = (Vec::with_capacity(raw.checks.len()), Vec::with_capacity(raw.diagnoses.len()));
     checks_of(raw.checks, path, text, &mut checks)?;
     diagnoses_of(raw.diagnoses, path, text, &checks, &mut diagnoses)?;
+    if raw.kind.asks_for_facts()
+        && let Some(check) = checks.iter().find(|check| check.looks_at_the_end())
+    {
+        let message = format!("the check {}: the command of a question prints its answer and ends with 0", check.name);
+        return Err(FileError::Decode { path: path.to_owned(), message });
+    }
 
     if raw.wrong.value.len() < 2 {
         let label = "catalogue at least two answers that run and are wrong";
