@@ -17,6 +17,7 @@
 //! | [`replica_set`] | a ReplicaSet has as many Pods as it asks for |
 //! | [`endpoints`] | a Service's addresses are those of its Ready Pods |
 //! | [`volume_binder`] | a claim has a volume of its own |
+//! | [`local_path`] | a claim of the class local-path has a directory on a node |
 //! | [`volume_protection`] | claims and volumes in use stay |
 //! | [`garbage_collector`] | what an object owns goes with it |
 //! | [`event_ttl`] | events are forgotten after an hour |
@@ -26,6 +27,7 @@ pub mod deployment;
 pub mod endpoints;
 pub mod event_ttl;
 pub mod garbage_collector;
+pub mod local_path;
 pub mod namespaces;
 pub mod node_lifecycle;
 pub mod objects;
@@ -76,6 +78,7 @@ pub async fn run<C: Clock>(config: Config, clock: Arc<C>) {
     loops.spawn(endpoints::run(context.clone()));
     loops.spawn(volume_binder::run(context.clone()));
     loops.spawn(volume_protection::run(context.clone()));
+    loops.spawn(local_path::run(context.clone()));
     loops.spawn(garbage_collector::run(context.clone()));
     loops.spawn(event_ttl::run(context));
     while let Some(ended) = loops.join_next().await {

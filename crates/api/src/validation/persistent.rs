@@ -59,6 +59,10 @@ fn claim_update(errors: &mut Vec<FieldError>, object: &Value, old: &Value) {
             if text(old, &["spec", "volumeName"]).is_empty() {
                 fields.remove("volumeName");
             }
+            // One that came before there was a default class is given it afterwards.
+            if at(old, &["spec", "storageClassName"]).is_null() {
+                fields.remove("storageClassName");
+            }
         }
         spec
     };

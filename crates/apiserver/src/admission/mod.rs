@@ -80,6 +80,7 @@ pub(crate) async fn create(admission: &mut Admission<'_>, object: &mut Value) ->
     }
     if admission.is("", "persistentvolumeclaims") {
         limits::claim(admission, object)?;
+        storage::class(admission, object);
     }
     storage::protect(admission, object);
     Ok(())

@@ -17,6 +17,9 @@ use podlab_labs::book::Edition;
 
 use crate::commands;
 
+/// What `--default-storage-class` takes.
+pub(crate) const STORAGE_CLASSES: [&str; 3] = ["local-path", "local-storage", "none"];
+
 const EXAMPLES: &str = "\
 Examples:
   podlab                           start a one-node cluster and the book; Ctrl-C stops it
@@ -191,6 +194,9 @@ pub(crate) struct StartArguments {
     /// Do not set up the cluster's DNS; one that is there stays
     #[arg(long)]
     pub(crate) no_dns: bool,
+    /// The StorageClass of claims that name none; what was set before stays without this
+    #[arg(long, value_name = "CLASS", value_parser = clap::builder::PossibleValuesParser::new(STORAGE_CLASSES))]
+    pub(crate) default_storage_class: Option<String>,
     /// How many nodes there are at least; those added later come back as well
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=250))]
     pub(crate) nodes: u8,

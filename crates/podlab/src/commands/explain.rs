@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim, Pod, Service};
+use k8s_openapi::api::storage::v1::StorageClass;
 use podlab_client::{Client, ListOptions};
 use podlab_controllers::objects::{has_ended, node_of};
 use podlab_runtime::scheduler::{Incoming, PodInfo, Snapshot, Verdict, explain, siblings};
@@ -54,6 +55,9 @@ async fn ask(client: &Client, namespace: &str, name: &str) -> anyhow::Result<(Po
     }
     for volume in client.list::<PersistentVolume>(None, &all).await?.items {
         snapshot.volumes.insert(volume.metadata.name.clone().unwrap_or_default(), volume.into());
+    }
+    for class in client.list::<StorageClass>(None, &all).await?.items {
+        snapshot.classes.insert(class.metadata.name.clone().unwrap_or_default(), class.into());
     }
     let services = client.list::<Service>(Some(namespace), &all).await?.items;
     let sets = client.list::<ReplicaSet>(Some(namespace), &all).await?.items;

@@ -12,6 +12,7 @@ mod node_doors;
 mod node_ports;
 mod pulls;
 mod readiness;
+mod storage;
 
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -47,6 +48,8 @@ pub(crate) struct ControlPlaneConfig {
     pub(crate) port: Option<u16>,
     /// Whether the cluster is to have a DNS.
     pub(crate) dns: bool,
+    /// The class of claims that name none, where that is to change.
+    pub(crate) default_storage_class: Option<String>,
     /// Names of the nodes, each of which gets a socket.
     pub(crate) nodes: Vec<String>,
 }
@@ -129,6 +132,7 @@ async fn run(config: ControlPlaneConfig) -> anyhow::Result<()> {
     doors.spawn(inside::keep(server.clone(), client.clone(), directory.path().to_owned()));
     doors.spawn(node_ports::keep(client.clone(), directory.path().into()));
     doors.spawn(pulls::keep(directory.clone()));
+    doors.spawn(storage::install(client.clone(), config.default_storage_class));
     if config.dns {
         doors.spawn(dns::install(client.clone()));
     }

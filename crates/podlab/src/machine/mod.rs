@@ -50,6 +50,8 @@ pub(crate) struct MachineConfig {
     pub(crate) port: Option<u16>,
     /// Whether the cluster is to have a DNS.
     pub(crate) dns: bool,
+    /// The class of claims that name none, where that is to change.
+    pub(crate) default_storage_class: Option<String>,
     pub(crate) nodes: Vec<node::NodeConfig>,
     /// How far in the past the clock of a new cluster starts.
     pub(crate) behind: Option<Duration>,
@@ -193,6 +195,7 @@ impl Machine {
             workbook: self.config.workbook.clone(),
             port: self.config.port,
             dns: self.config.dns,
+            default_storage_class: self.config.default_storage_class.clone(),
             nodes: self.config.nodes.iter().map(|node| node.name.clone()).collect(),
         };
         let user_namespace = fabric::UserNamespace::of_caller();

@@ -34,6 +34,7 @@
 pub mod diagnosis;
 pub mod filters;
 pub mod groups;
+pub mod persistent;
 pub mod queue;
 pub mod resources;
 pub mod scores;

@@ -10,6 +10,7 @@ mod topology_spread;
 mod volume_binding;
 
 pub use taints::tolerated;
+pub use volume_binding::{Step, steps};
 
 use super::diagnosis::Rejection;
 use super::snapshot::{Incoming, NodeInfo, Snapshot};

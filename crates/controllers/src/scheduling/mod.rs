@@ -3,7 +3,10 @@
 //! A Pod that was given a node takes its place in the snapshot at once, before the API has it, so that the next decision
 //! counts it; should binding fail, it loses the place again. Many bindings are under way at a time.
 
+mod volumes;
+
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
@@ -12,27 +15,34 @@ use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::{
     Binding, Node, ObjectReference, PersistentVolume, PersistentVolumeClaim, Pod, PodCondition, Service,
 };
+use k8s_openapi::api::storage::v1::StorageClass;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, Time as Stamp};
 use podlab_client::Object;
 use podlab_client::cache::{Change, Changes, Key};
 use podlab_client::events::{EventType, Occurrence, Recorder, reference};
 use podlab_client::sleeper::Sleeper;
 use podlab_client::{Cache, Client, Error, ListOptions, Patch};
+use podlab_runtime::scheduler::filters::{Step, steps};
 use podlab_runtime::scheduler::queue::Queue;
 use podlab_runtime::scheduler::{Diagnosis, Incoming, NodeInfo, PodInfo, Snapshot, schedule, siblings};
 use serde_json::json;
 
 use crate::context::Time;
 use crate::objects::{has_ended, node_of};
+use volumes::{Outcome, Waiting};
 
 /// Who we are: Pods name their scheduler.
 const NAME: &str = "default-scheduler";
 /// How many bindings may be under way.
 const MAX_BINDINGS: usize = 64;
+/// What the real scheduler says of volumes that were not bound in time.
+const OUT_OF_TIME: &str = "running PreBind plugin \"VolumeBinding\": binding volumes: context deadline exceeded";
 
 /// What became of a binding, or of the report that there is none.
 enum Done {
     Bound(Key, Result<(), Error>),
+    /// What a Pod's volumes need was written.
+    Volumes(Key, Result<(), Error>),
     Reported(Key, Result<(), Error>),
 }
 
@@ -42,6 +52,7 @@ struct Watched {
     nodes: Changes<Node>,
     claims: Changes<PersistentVolumeClaim>,
     volumes: Changes<PersistentVolume>,
+    classes: Changes<StorageClass>,
 }
 
 /// The loop's state.
@@ -56,6 +67,10 @@ struct Scheduler {
     queue: Queue,
     /// Given a node that the API does not have yet.
     assumed: HashSet<Key>,
+    /// Those of them whose claims are to be bound first.
+    waiting: Waiting,
+    claims: Cache<PersistentVolumeClaim>,
+    volumes: Cache<PersistentVolume>,
     under_way: FuturesUnordered<BoxFuture<'static, Done>>,
     /// Where the next search begins; see [`schedule`].
     start: usize,
@@ -70,12 +85,19 @@ pub async fn run(client: Client, host: String, time: Time) {
     // Without all Pods a node looks emptier than it is.
     let claims = Cache::<PersistentVolumeClaim>::spawn(client.clone(), None, ListOptions::default(), Sleeper::wall());
     let volumes = Cache::<PersistentVolume>::spawn(client.clone(), None, ListOptions::default(), Sleeper::wall());
+    let classes = Cache::<StorageClass>::spawn(client.clone(), None, ListOptions::default(), Sleeper::wall());
     // By them it is known which Pods are of one application.
     let services = Cache::<Service>::spawn(client.clone(), None, ListOptions::default(), Sleeper::wall());
     let sets = Cache::<ReplicaSet>::spawn(client.clone(), None, ListOptions::default(), Sleeper::wall());
-    tokio::join!(pods.synced(), nodes.synced(), claims.synced(), volumes.synced(), services.synced(), sets.synced());
-    let watched =
-        Watched { pods: pods.changes(), nodes: nodes.changes(), claims: claims.changes(), volumes: volumes.changes() };
+    tokio::join!(pods.synced(), nodes.synced(), claims.synced(), volumes.synced(), classes.synced());
+    tokio::join!(services.synced(), sets.synced());
+    let watched = Watched {
+        pods: pods.changes(),
+        nodes: nodes.changes(),
+        claims: claims.changes(),
+        volumes: volumes.changes(),
+        classes: classes.changes(),
+    };
     let scheduler = Scheduler {
         client,
         time,
@@ -86,6 +108,9 @@ pub async fn run(client: Client, host: String, time: Time) {
         snapshot: Snapshot::default(),
         queue: Queue::default(),
         assumed: HashSet::new(),
+        waiting: Waiting::default(),
+        claims,
+        volumes,
         under_way: FuturesUnordered::new(),
         start: 0,
     };
@@ -94,12 +119,14 @@ pub async fn run(client: Client, host: String, time: Time) {
 
 impl Scheduler {
     async fn run(mut self, mut watched: Watched) {
-        let Watched { pods, nodes, claims, volumes } = &mut watched;
+        let Watched { pods, nodes, claims, volumes, classes } = &mut watched;
         loop {
+            classes.take().into_iter().for_each(|change| self.class_changed(change));
             nodes.take().iter().for_each(|change| self.node_changed(change));
             claims.take().into_iter().for_each(|change| self.claim_changed(change));
             volumes.take().into_iter().for_each(|change| self.volume_changed(change));
             pods.take().iter().for_each(|change| self.pod_changed(change));
+            self.bind_those_that_waited();
             if self.under_way.len() < MAX_BINDINGS
                 && let Some(key) = self.queue.pop(self.time.elapsed())
             {
@@ -107,10 +134,12 @@ impl Scheduler {
                 continue;
             }
             let due = if self.under_way.len() < MAX_BINDINGS { self.queue.due() } else { None };
+            let due = due.into_iter().chain(self.waiting.due()).min();
             tokio::select! {
                 changes = nodes.next() => changes.iter().for_each(|change| self.node_changed(change)),
                 changes = pods.next() => changes.iter().for_each(|change| self.pod_changed(change)),
                 changes = claims.next() => changes.into_iter().for_each(|change| self.claim_changed(change)),
+                changes = classes.next() => changes.into_iter().for_each(|change| self.class_changed(change)),
                 changes = volumes.next() => changes.into_iter().for_each(|change| self.volume_changed(change)),
                 Some(done) = self.under_way.next() => self.done(done),
                 () = self.time.sleep_until(due) => {}
@@ -137,6 +166,7 @@ impl Scheduler {
             Some(claim) => drop(self.snapshot.claims.insert(key, claim)),
             None => drop(self.snapshot.claims.remove(&key)),
         }
+        self.waiting.assume(&mut self.snapshot);
         self.queue.wake();
     }
 
@@ -144,6 +174,15 @@ impl Scheduler {
         match change.new {
             Some(volume) => drop(self.snapshot.volumes.insert(change.key.name, volume)),
             None => drop(self.snapshot.volumes.remove(&change.key.name)),
+        }
+        self.waiting.assume(&mut self.snapshot);
+        self.queue.wake();
+    }
+
+    fn class_changed(&mut self, change: Change<StorageClass>) {
+        match change.new {
+            Some(class) => drop(self.snapshot.classes.insert(change.key.name, class)),
+            None => drop(self.snapshot.classes.remove(&change.key.name)),
         }
         self.queue.wake();
     }
@@ -153,6 +192,7 @@ impl Scheduler {
         let Some(pod) = change.new.as_deref() else {
             self.queue.remove(key);
             self.assumed.remove(key);
+            self.stop_waiting(key);
             self.free(key);
             return;
         };
@@ -160,6 +200,7 @@ impl Scheduler {
         if replaced {
             self.queue.remove(key);
             self.assumed.remove(key);
+            self.stop_waiting(key);
             self.free(key);
         }
         let spec = pod.spec.as_ref();
@@ -203,9 +244,14 @@ impl Scheduler {
         match schedule(&self.snapshot, &incoming, self.start) {
             Ok(placement) => {
                 self.start = (self.start + placement.examined) % self.snapshot.nodes().len().max(1);
+                let steps = steps(&incoming, &self.snapshot, &placement.node);
                 self.snapshot.place(incoming.info, &placement.node);
                 self.assumed.insert(key.clone());
-                self.bind(key.clone(), &pod, placement.node);
+                if steps.is_empty() {
+                    self.bind(key.clone(), &pod, placement.node);
+                } else {
+                    self.bind_volumes(key.clone(), pod, placement.node, steps);
+                }
             }
             Err(diagnosis) => {
                 self.queue.failed(key, self.time.elapsed());
@@ -224,6 +270,65 @@ impl Scheduler {
         let services = services.iter().filter_map(|service| service.spec.as_ref()?.selector.as_ref());
         let sets = sets.iter().filter_map(|set| Some(&set.spec.as_ref()?.selector));
         siblings::of(&incoming.info.labels, services, sets)
+    }
+
+    fn bind_volumes(&mut self, key: Key, pod: Arc<Pod>, node: String, steps: Vec<Step>) {
+        let client = self.client.clone();
+        let writing = (key.clone(), node.clone(), steps.clone());
+        self.waiting.add(key, pod, node, steps, self.time.elapsed(), &mut self.snapshot);
+        self.under_way.push(Box::pin(async move {
+            let (key, node, steps) = writing;
+            let result = volumes::write(&client, &steps, &node).await;
+            Done::Volumes(key, result)
+        }));
+    }
+
+    /// Binds the Pods whose claims are bound by now, and tries those again whose claims were not in time.
+    fn bind_those_that_waited(&mut self) {
+        for (key, outcome) in self.waiting.take(&self.snapshot, self.time.elapsed()) {
+            match outcome {
+                Outcome::Bound(pod, node) => self.bind(key, &pod, node),
+                Outcome::Failed(pod) => {
+                    self.recorder.record(Occurrence {
+                        object: reference(pod.as_ref()),
+                        related: None,
+                        event_type: EventType::Warning,
+                        reason: "FailedScheduling".to_owned(),
+                        action: "Scheduling".to_owned(),
+                        message: OUT_OF_TIME.to_owned(),
+                    });
+                    self.give_up(&key);
+                }
+            }
+        }
+    }
+
+    /// A Pod whose claims were being bound is gone, or they cannot be: what was only decided is taken back.
+    fn stop_waiting(&mut self, key: &Key) {
+        for step in self.waiting.remove(key) {
+            match step {
+                Step::Bind { volume, .. } => {
+                    if let Some(volume) = self.volumes.get(None, volume.name()) {
+                        self.snapshot.volumes.insert(volume.name().to_owned(), volume);
+                    }
+                }
+                Step::Provision { claim } => {
+                    let name = Key::of(claim.as_ref());
+                    if let Some(claim) = self.claims.get_key(&name) {
+                        self.snapshot.claims.insert((name.namespace, name.name), claim);
+                    }
+                }
+            }
+        }
+    }
+
+    /// A Pod that has a place loses it, and is tried again after its back-off.
+    fn give_up(&mut self, key: &Key) {
+        // Unless the watch has meanwhile shown it bound, or gone.
+        if self.assumed.remove(key) {
+            self.free(key);
+            self.queue.retry(key, self.time.elapsed());
+        }
     }
 
     fn bind(&mut self, key: Key, pod: &Pod, node: String) {
@@ -283,11 +388,14 @@ impl Scheduler {
             Done::Bound(_, Ok(())) => {}
             Done::Bound(key, Err(error)) => {
                 tracing::debug!(%key, %error, "not bound");
-                // Unless the watch has meanwhile shown it bound, or gone.
-                if self.assumed.remove(&key) {
-                    self.free(&key);
-                    self.queue.retry(&key, self.time.elapsed());
-                }
+                self.give_up(&key);
+            }
+            // Whether the claims are bound, the watch tells.
+            Done::Volumes(_, Ok(())) => {}
+            Done::Volumes(key, Err(error)) => {
+                tracing::debug!(%key, %error, "its volumes are not bound");
+                self.stop_waiting(&key);
+                self.give_up(&key);
             }
             // The event has told it already, and the next attempt will say it again.
             Done::Reported(key, result) => {
