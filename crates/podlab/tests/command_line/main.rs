@@ -17,6 +17,7 @@ mod lab;
 mod library;
 mod life;
 mod nodes;
+mod persistent;
 mod plug;
 mod pulls;
 mod real_cluster;
