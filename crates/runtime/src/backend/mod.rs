@@ -148,6 +148,9 @@ pub trait Backend: Send + Sync + 'static {
     /// The memory that the node uses now, in bytes: asked every few seconds, so it costs little.
     fn memory(&self) -> impl Future<Output = Result<u64, BackendError>> + Send;
 
+    /// What a Pod keeps on the node's disk. To look costs a walk through its files.
+    fn disk(&self, uid: &PodUid) -> impl Future<Output = Result<PodDisk, BackendError>> + Send;
+
     /// Opens the log of a container's `attempt` (0 is the first start). The file is in the CRI format:
     /// `TIME STREAM TAG MESSAGE` (kubernetes/design-proposals-archive, node/kubelet-cri-logging.md).
     fn log(

@@ -330,6 +330,15 @@ pub struct PodUsage {
     pub containers: Vec<ContainerUsage>,
 }
 
+/// What a Pod keeps on the node's disk, in bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PodDisk {
+    /// Of the volumes that lie in the Pod's own directory, by name.
+    pub volumes: BTreeMap<String, u64>,
+    /// What each container changed in its root file system, and its logs; of all its starts that are still there.
+    pub containers: BTreeMap<String, u64>,
+}
+
 /// What a container uses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContainerUsage {

@@ -15,6 +15,7 @@ pub mod eviction;
 pub mod fields;
 pub mod follow;
 pub mod go;
+pub mod local_storage;
 pub mod members;
 pub mod metrics;
 pub mod node;

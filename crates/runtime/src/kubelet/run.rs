@@ -19,6 +19,7 @@ use super::decide::Ending;
 use super::effects::Effects;
 use super::eviction;
 use super::follow::{Followed, Source};
+use super::local_storage;
 use super::node;
 use super::table::Table;
 use super::worker::{Input, Worker};
@@ -104,6 +105,7 @@ pub async fn run<B: Backend, C: Clock>(
         workers: HashMap::new(),
         rejected: HashSet::new(),
         memory: Memory { pressure, since: None },
+        measured: JoinSet::new(),
         nodes,
         running: JoinSet::new(),
         pods,
@@ -126,6 +128,8 @@ struct Kubelet<B, C> {
     /// The Pods that the node did not take.
     rejected: HashSet<PodUid>,
     memory: Memory,
+    /// A look at what the Pods keep on the disk: one at a time, beside everything else.
+    measured: JoinSet<Vec<(PodUid, Ending)>>,
     /// This node, as the server has it.
     nodes: Cache<Node>,
     running: JoinSet<PodUid>,
@@ -177,6 +181,7 @@ impl<B: Backend, C: Clock> Kubelet<B, C> {
             tokio::select! {
                 () = clock.sleep_until(look_at) => {
                     self.look_at_memory().await;
+                    self.look_at_disks();
                     look_at = clock.elapsed() + LOOK;
                 }
                 changed = changes.next() => changed.into_iter().for_each(|change| self.changed(change)),
@@ -188,6 +193,9 @@ impl<B: Backend, C: Clock> Kubelet<B, C> {
                     Ok(uid) => self.ended(&uid),
                     Err(error) => tracing::error!(%error, "a Pod's loop did not end well"),
                 },
+                Some(Ok(endings)) = self.measured.join_next() => {
+                    endings.into_iter().for_each(|(uid, ending)| self.send(&uid, Input::End(ending)));
+                }
                 Some(source) = sources.recv() => self.source_changed(&source),
             }
         }
@@ -244,6 +252,31 @@ impl<B: Backend, C: Clock> Kubelet<B, C> {
         if let Some((pod, ending)) = eviction::choose(capacity.saturating_sub(used), candidates) {
             self.send(pod.uid(), Input::End(ending));
         }
+    }
+
+    /// Measures the Pods that may keep no more than so much on the disk; those that keep more are evicted.
+    fn look_at_disks(&mut self) {
+        let running = |pod: &Arc<Pod>| pod.metadata.deletion_timestamp.is_none() && !has_ended(pod);
+        let mut limited = self.table.all();
+        limited.retain(|pod| running(pod) && local_storage::is_limited(pod));
+        // The last look takes long when there are many files.
+        if limited.is_empty() || !self.measured.is_empty() {
+            return;
+        }
+        let backend = Arc::clone(&self.effects.backend);
+        self.measured.spawn(async move {
+            let mut endings = Vec::new();
+            for pod in limited {
+                match backend.disk(&pod.uid().to_owned()).await {
+                    Ok(disk) => {
+                        let ending = local_storage::judge(&pod, &disk);
+                        endings.extend(ending.map(|ending| (pod.uid().to_owned(), ending)));
+                    }
+                    Err(error) => tracing::warn!(%error, uid = pod.uid(), "what a Pod keeps on the disk is not known"),
+                }
+            }
+            endings
+        });
     }
 
     /// Why a Pod that is new on this node cannot stay, if it cannot.

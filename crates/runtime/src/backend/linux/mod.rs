@@ -5,6 +5,7 @@
 
 mod containers;
 mod conversation;
+mod disk;
 mod events;
 mod exec;
 mod facts;
@@ -36,7 +37,7 @@ use crate::clock::Shared;
 
 use super::{
     Backend, BackendError, Collected, ContainerConfig, ContainerId, Event, ExecConfig, Image, ImageError, NetworkCheck,
-    NodeFacts, NodeUsage, PodConfig, PodState, PodUid, ProbeOutcome, Qos, Stream, Streams, Volume,
+    NodeFacts, NodeUsage, PodConfig, PodDisk, PodState, PodUid, ProbeOutcome, Qos, Stream, Streams, Volume,
 };
 
 /// A node of real Linux. Cheap to clone.
@@ -218,6 +219,11 @@ impl Backend for Linux {
     async fn usage(&self) -> Result<NodeUsage, BackendError> {
         let inner = self.inner.clone();
         Ok(on_disk(move || usage::read(&inner.config, &inner.clock)).await)
+    }
+
+    async fn disk(&self, uid: &PodUid) -> Result<PodDisk, BackendError> {
+        let directory = self.directory(uid);
+        Ok(on_disk(move || disk::read(&directory)).await)
     }
 
     async fn log(&self, uid: &PodUid, container: &str, attempt: u32) -> Result<tokio::fs::File, BackendError> {

@@ -16,8 +16,8 @@ use tokio::sync::mpsc;
 
 use super::{
     Backend, BackendError, Collected, ContainerConfig, ContainerId, ContainerState, ContainerUsage, Event, ExecConfig,
-    Exit, Image, ImageError, NetworkCheck, NodeFacts, NodeUsage, PodConfig, PodState, PodUid, PodUsage, ProbeOutcome,
-    StartFailure, Stream, Streams, Volume, container_id,
+    Exit, Image, ImageError, NetworkCheck, NodeFacts, NodeUsage, PodConfig, PodDisk, PodState, PodUid, PodUsage,
+    ProbeOutcome, StartFailure, Stream, Streams, Volume, container_id,
 };
 use crate::clock::Clock;
 
@@ -372,6 +372,10 @@ impl<C: Clock + Clone> Backend for Simulated<C> {
     /// Simulated Pods have no network to share.
     async fn balance(&self, _: Block, _: &[Pool]) -> Result<(), BackendError> {
         Ok(())
+    }
+
+    async fn disk(&self, _: &PodUid) -> Result<PodDisk, BackendError> {
+        Ok(PodDisk::default())
     }
 
     async fn memory(&self) -> Result<u64, BackendError> {
