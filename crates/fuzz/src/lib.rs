@@ -1,4 +1,4 @@
-//! Fuzz targets: everything in the API server that reads what others wrote.
+//! Fuzz targets: everything that reads what others wrote.
 //!
 //! A [`Target`] takes any bytes, and panics when something is wrong with what it tests: beyond "no panic", each says what
 //! holds for whatever was accepted. They are run in two ways:
@@ -36,6 +36,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "websocket", run: targets::streams::websocket, seeds: targets::streams::websocket_seeds },
     Target { name: "spdy", run: targets::streams::spdy, seeds: targets::streams::spdy_seeds },
     Target { name: "tunnel", run: targets::streams::tunnel, seeds: targets::streams::tunnel_seeds },
+    Target { name: "nfs", run: targets::calls::nfs, seeds: targets::calls::nfs_seeds },
 ];
 
 /// The target of this name.

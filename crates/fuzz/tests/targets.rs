@@ -50,4 +50,5 @@ targets! {
     websocket: "websocket",
     spdy: "spdy",
     tunnel: "tunnel",
+    nfs: "nfs",
 }

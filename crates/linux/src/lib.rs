@@ -31,6 +31,7 @@ pub mod fail_point;
 pub mod janitor;
 pub mod namespaces;
 pub mod network;
+pub mod nfs;
 pub mod node;
 pub mod paths;
 pub mod processes;

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use podlab_linux::{fabric, janitor, node};
+use podlab_linux::{fabric, janitor, nfs, node};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -36,6 +36,7 @@ pub(crate) fn run(arguments: Vec<OsString>) -> ExitCode {
         janitor::ROLE => with_config(&rest, janitor::main),
         node::KUBELET_ROLE => with_config(&rest, kubelet::main),
         doctor::ROLE => with_config(&rest, doctor::main),
+        nfs::ROLE => with_config(&rest, nfs::main),
         puller::ROLE => with_config(&rest, puller::main),
         remove::ROLE => with_config(&rest, remove::main),
         "mdbook-preprocessor" => crate::commands::book::preprocess(&rest),

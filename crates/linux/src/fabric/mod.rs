@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cgroups::{Tree, cluster_name};
 use crate::error::{During, Refusal};
-use crate::node::NodeConfig;
+use crate::node::{NodeConfig, hosts};
 use crate::paths::State;
 use crate::processes::{ProcessRecord, timespec};
 use crate::supervisor::record;
@@ -99,6 +99,7 @@ fn run(config: &FabricConfig, cgroups: &Tree) -> Result<(), Refusal> {
     network::set_up_fabric()?;
     let state = State(&config.directory);
     let listener = control::listen(&state)?;
+    hosts::begin(&state)?;
     let children =
         syscalls::signal_descriptor(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGINT]).during("watch", "signals")?;
     let mut fabric = Fabric { nodes: Nodes::new(config, cgroups), listener, children, clients: Vec::new() };

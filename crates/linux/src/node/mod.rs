@@ -1,6 +1,7 @@
 //! A node: namespaces with a root directory of their own, and the init that holds them.
 
 mod enter;
+pub mod hosts;
 pub(crate) mod init;
 mod pods;
 mod root;

@@ -7,6 +7,7 @@ use std::path::Path;
 use rustix::io::Errno;
 use rustix::mount::{MountAttrFlags, MountPropagationFlags, UnmountFlags};
 
+use super::hosts;
 use crate::cgroups::Hierarchy;
 use crate::error::{During, Refusal};
 use crate::paths::{State, inside};
@@ -30,6 +31,7 @@ pub(super) fn enter(state: &State<'_>, node: &str, hierarchies: &[Hierarchy]) ->
     for name in FROM_MACHINE {
         show_machine(&path, &disk, name)?;
     }
+    hosts::show(state, &disk)?;
 
     let plain = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
     let kernel = plain | MountAttrFlags::MOUNT_ATTR_NOEXEC;

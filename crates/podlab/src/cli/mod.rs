@@ -150,6 +150,9 @@ Examples:
         after_help = "Examples:\n  podlab node exec node1 -- ip address\n  podlab node add\n  podlab node stop node2"
     )]
     Node(node::NodeCommand),
+    /// Serve a folder as a file server, for volumes of kind nfs
+    #[command(subcommand, after_help = "Examples:\n  podlab nfs serve exports")]
+    Nfs(NfsCommand),
     /// Explain what the cluster decides
     #[command(subcommand, after_help = "Examples:\n  podlab explain schedule pod/web")]
     Explain(ExplainCommand),
@@ -205,6 +208,13 @@ pub(crate) struct StartArguments {
     pub(crate) behind: Option<Duration>,
     #[command(flatten)]
     pub(crate) node: commands::node::NodeOptions,
+}
+
+#[derive(Debug, Subcommand)]
+enum NfsCommand {
+    /// Serve a folder to the cluster's nodes and Pods, until Ctrl-C
+    #[command(after_help = commands::nfs::HELP)]
+    Serve(commands::nfs::ServeArguments),
 }
 
 #[derive(Debug, Subcommand)]
@@ -342,6 +352,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Kubeconfig => commands::kubeconfig::run(&context),
         Command::Xray { pod, namespace, output } => commands::xray::run(&context, &pod, &namespace, output),
         Command::Node(command) => node::run(&context, command),
+        Command::Nfs(NfsCommand::Serve(arguments)) => commands::nfs::serve(&context, &arguments),
         Command::Explain(ExplainCommand::Schedule { pod, namespace, output }) => {
             commands::explain::schedule(&context, &pod, &namespace, output)
         }

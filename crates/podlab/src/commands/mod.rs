@@ -9,6 +9,7 @@ pub(crate) mod image;
 pub(crate) mod kubeconfig;
 pub(crate) mod kubectl;
 pub(crate) mod lab;
+pub(crate) mod nfs;
 pub(crate) mod node;
 mod progress;
 pub(crate) mod remove;

@@ -72,9 +72,9 @@ const CHECKS: [Check; 10] = [
             needed: false,
             touches: "volumes of kind nfs",
             need: Some(Need::Nfs),
-            remedy: "sudo modprobe nfs",
+            remedy: "start it as root, after: modprobe nfs",
         },
-        |_| file_system("nfs4"),
+        |_| file_system("nfs"),
     ),
     (
         Item {

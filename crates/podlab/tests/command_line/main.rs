@@ -16,6 +16,7 @@ mod images;
 mod lab;
 mod library;
 mod life;
+mod nfs;
 mod nodes;
 mod persistent;
 mod plug;

@@ -10,6 +10,7 @@ mod events;
 mod exec;
 mod facts;
 mod logs;
+mod network;
 mod pods;
 mod probe;
 mod projection;
@@ -38,6 +39,7 @@ use crate::clock::Shared;
 use super::{
     Backend, BackendError, Collected, ContainerConfig, ContainerId, Event, ExecConfig, Image, ImageError, NetworkCheck,
     NodeFacts, NodeUsage, PodConfig, PodDisk, PodState, PodUid, ProbeOutcome, Qos, Stream, Streams, Volume,
+    VolumeSource,
 };
 
 /// A node of real Linux. Cheap to clone.
@@ -120,15 +122,19 @@ impl Backend for Linux {
     async fn remove_pod(&self, uid: &PodUid) -> Result<(), BackendError> {
         self.kill_pod(uid).await?;
         let (directory, pod) = (self.directory(uid), uid.clone());
-        on_disk(move || pods::remove_directory(&directory)).await.map_err(|source| BackendError::Io {
-            pod,
-            what: "removing the directory",
-            source,
-        })
+        let removed = async {
+            network::unmount_below(&directory).await?;
+            on_disk(move || pods::remove_directory(&directory)).await
+        };
+        removed.await.map_err(|source| BackendError::Io { pod, what: "removing the directory", source })
     }
 
     async fn set_up_volume(&self, uid: &PodUid, volume: &Volume) -> Result<(), BackendError> {
         let (directory, volume, store) = (self.directory(uid), volume.clone(), self.inner.store.clone());
+        if let VolumeSource::Nfs { server, path, read_only } = &volume.source {
+            let mounted = network::mount(&directory.volume(&volume.name), server, path, *read_only).await;
+            mounted.map_err(|message| BackendError::Volume { volume: volume.name.clone(), message })?;
+        }
         on_disk(move || volumes::set_up(&directory, &volume, &store)).await
     }
 
