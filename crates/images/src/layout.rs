@@ -79,12 +79,17 @@ impl Layout {
         self.directory.join("tmp")
     }
 
+    /// Locked by who adds images, and by who takes some out.
+    pub(crate) fn adding(&self) -> PathBuf {
+        self.directory.join("adding")
+    }
+
     /// Removes the work of processes that were killed at it.
     pub(crate) fn tidy(&self) -> Result<(), ImageError> {
         work::tidy(&self.temporary())
     }
 
-    fn blob(&self, digest: &Digest) -> PathBuf {
+    pub(crate) fn blob(&self, digest: &Digest) -> PathBuf {
         self.directory.join("blobs/sha256").join(digest.hex())
     }
 

@@ -27,6 +27,7 @@ pub mod builtin;
 mod config;
 mod digest;
 mod error;
+mod garbage;
 mod layout;
 mod manifest;
 mod reference;

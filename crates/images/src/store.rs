@@ -11,6 +11,7 @@ use crate::builtin::{self, CATALOGUE, Filled, Sources};
 use crate::config::ImageRecord;
 use crate::digest::Digest;
 use crate::error::ImageError;
+use crate::garbage::Adding;
 use crate::layout::Layout;
 use crate::manifest::REFERENCE_ANNOTATION;
 use crate::reference::Reference;
@@ -105,6 +106,7 @@ impl Store {
     /// # Errors
     /// When the archive is damaged, hostile, or for another kind of machine. The store is then as it was.
     pub fn load(&self, archive: impl Read) -> Result<Vec<ImageRecord>, ImageError> {
+        let _adding = Adding::to(self.layout())?;
         let images = archive::load(self.layout(), archive)?;
         images.iter().map(|image| image.record(self.layout(), None)).collect()
     }

@@ -265,3 +265,37 @@ fn many_load_at_once() {
     assert_eq!(image.repo_tags, ["quay.io/example/app:2"]);
     assert!(store.layers(&image.id).unwrap()[0].join("app").is_file());
 }
+
+#[test]
+fn what_is_taken_out_leaves_what_others_need() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store(directory.path());
+    let count = |below: &str| fs::read_dir(directory.path().join("images").join(below)).unwrap().count();
+    let before = count("tmp");
+    let [lower, upper] = [archive(&[("lib", b"for both")]), archive(&[("app", b"one")])];
+    let one = store.load(saved(&configuration(&[&lower, &upper]), &lower, &upper).as_slice()).unwrap().remove(0);
+    let other = store.load(layout(&configuration(&[&lower]), &gzip(&lower), GZIPPED).as_slice()).unwrap().remove(0);
+    let (blobs, layers) = (count("blobs/sha256"), count("layers"));
+    let built_in = store.resolve("busybox").unwrap().unwrap();
+
+    let ids = [one.id.clone(), built_in.id.clone()].into();
+    assert!(store.discard(&ids).unwrap());
+    assert!(store.resolve("example/app:1").unwrap().is_none());
+    assert_eq!(count("layers"), layers - 1);
+    assert!(count("blobs/sha256") < blobs);
+    assert_eq!(count("tmp"), before);
+    let kept = store.resolve(&other.repo_tags[0]).unwrap().unwrap();
+    assert_eq!(fs::read_to_string(store.layers(&kept.id).unwrap()[0].join("lib")).unwrap(), "for both");
+    assert_eq!(store.resolve("busybox").unwrap().unwrap().id, built_in.id, "what is built in stays");
+
+    // It comes back whole.
+    let again = store.load(saved(&configuration(&[&lower, &upper]), &lower, &upper).as_slice()).unwrap().remove(0);
+    assert_eq!(again.id, one.id);
+    assert_eq!(fs::read_to_string(store.layers(&again.id).unwrap()[0].join("app")).unwrap(), "one");
+
+    // Not while somebody adds: what is there may be what that one counts on.
+    let adding = fs::File::create(directory.path().join("images/adding")).unwrap();
+    adding.lock_shared().unwrap();
+    assert!(!store.discard(&ids).unwrap());
+    assert!(store.resolve("example/app:1").unwrap().is_some());
+}

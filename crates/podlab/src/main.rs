@@ -9,6 +9,7 @@ mod commands;
 mod control_plane;
 mod directory;
 mod doctor;
+mod images_in_use;
 mod kubelet;
 mod logging;
 mod machine;

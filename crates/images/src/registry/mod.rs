@@ -20,6 +20,7 @@ pub use self::hosts::Registries;
 use crate::config::ImageRecord;
 use crate::digest::Digest;
 use crate::error::ImageError;
+use crate::garbage::Adding;
 use crate::layout::Blob;
 use crate::manifest::{
     DOCKER_LIST, DOCKER_MANIFEST, DOCUMENT_LIMIT, Descriptor, Index, Manifest, OCI_INDEX, OCI_MANIFEST, parse,
@@ -112,6 +113,7 @@ impl Store {
         credentials: Option<Credentials>,
         progress: impl Fn(Progress) + Sync,
     ) -> Result<ImageRecord, PullError> {
+        let _adding = Adding::to(self.layout())?;
         let mut problem = PullError::NotFound(reference.to_string());
         for endpoint in registries.endpoints(reference.domain()) {
             let connection = Connection::new(endpoint, credentials.clone())?;

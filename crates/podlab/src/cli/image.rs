@@ -49,6 +49,9 @@ Examples:
         /// As a Pod names it
         image: String,
     },
+    /// Remove every image that nobody runs, with its files
+    #[command(after_help = "Examples:\n  podlab image prune")]
+    Prune,
     /// Show what an image says about itself, as JSON
     #[command(after_help = "Examples:\n  podlab image inspect nginx")]
     Inspect {
@@ -64,6 +67,7 @@ pub(super) fn run(context: &Context, command: ImageCommand) -> anyhow::Result<Ex
         ImageCommand::Load { archive } => image::load(context, &archive),
         ImageCommand::Save { images, output } => image::save(context, &images, &output),
         ImageCommand::Rm { image } => image::remove(context, &image),
+        ImageCommand::Prune => image::prune(context),
         ImageCommand::Inspect { image } => image::inspect(context, &image),
     }
 }

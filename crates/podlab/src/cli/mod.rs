@@ -16,6 +16,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use podlab_labs::book::Edition;
 
 use crate::commands;
+use crate::control_plane::Thresholds;
 
 /// What `--default-storage-class` takes.
 pub(crate) const STORAGE_CLASSES: [&str; 3] = ["local-path", "local-storage", "none"];
@@ -200,6 +201,12 @@ pub(crate) struct StartArguments {
     /// The StorageClass of claims that name none; what was set before stays without this
     #[arg(long, value_name = "CLASS", value_parser = clap::builder::PossibleValuesParser::new(STORAGE_CLASSES))]
     pub(crate) default_storage_class: Option<String>,
+    /// Remove images that nobody runs when the disk is so full, in percent [default: 85]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(..=100))]
+    image_gc_high_threshold: Option<u8>,
+    /// ... until it is only so full [default: 80]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(..=100))]
+    image_gc_low_threshold: Option<u8>,
     /// How many nodes there are at least; those added later come back as well
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=250))]
     pub(crate) nodes: u8,
@@ -313,6 +320,19 @@ enum BookCommand {
 }
 
 /// Runs the command line and turns errors into text on standard error.
+impl StartArguments {
+    /// What is said about unused images.
+    ///
+    /// # Errors
+    ///
+    /// When it would be removed until the disk is fuller than it may be.
+    pub(crate) fn image_garbage(&self) -> anyhow::Result<Thresholds> {
+        let (high, low) = (self.image_gc_high_threshold.unwrap_or(85), self.image_gc_low_threshold.unwrap_or(80));
+        anyhow::ensure!(low < high, "--image-gc-low-threshold {low} has to be below --image-gc-high-threshold {high}");
+        Ok(Thresholds { high, low })
+    }
+}
+
 pub(crate) fn run(arguments: Vec<OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,

@@ -7,10 +7,13 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Context as _;
+use k8s_openapi::api::core::v1::Pod;
+use podlab_client::{Client, ListOptions};
 use podlab_images::registry::{Progress, Registries};
 use podlab_images::{ImageRecord, Reference, Store};
 
 use super::Context;
+use crate::images_in_use;
 
 /// Opens the store; fills it when this is the first command of a build.
 fn store(context: &Context) -> anyhow::Result<Store> {
@@ -140,6 +143,35 @@ pub(crate) fn save(context: &Context, images: &[String], output: &Path) -> anyho
 /// When there is none of the name, or it is built in.
 pub(crate) fn remove(context: &Context, image: &str) -> anyhow::Result<ExitCode> {
     store(context)?.remove(image)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Removes the images that no Pod of this cluster runs or is to run.
+///
+/// # Errors
+///
+/// When the cluster runs and does not say which Pods it has, or when an image is being added.
+pub(crate) fn prune(context: &Context) -> anyhow::Result<ExitCode> {
+    let (store, directory) = (store(context)?, context.directory()?);
+    let mut used = images_in_use::of_nodes(&directory);
+    // Also in a cluster that is stopped: its Pods come back with it.
+    if context.running().is_ok() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let pods = runtime.block_on(async {
+            let client = Client::from_kubeconfig(directory.kubeconfig())?;
+            anyhow::Ok(client.list::<Pod>(None, &ListOptions::default()).await?.items)
+        });
+        let pods = pods.context("which images are used, the cluster does not say")?;
+        used.extend(images_in_use::of_pods(&store, pods.iter()));
+    }
+    let mut images = store.list()?;
+    images.retain(|image| image.built_in.is_none() && !used.contains(&image.id));
+    let ids = images.iter().map(|image| image.id.clone()).collect();
+    anyhow::ensure!(images.is_empty() || store.discard(&ids)?, "an image is being added at this moment: try again");
+    for image in &images {
+        println!("{}", name_of(image));
+    }
+    println!("{} removed", megabytes(images.iter().map(|image| image.size).sum()));
     Ok(ExitCode::SUCCESS)
 }
 

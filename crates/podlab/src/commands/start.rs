@@ -44,6 +44,7 @@ pub(crate) fn run(context: &Context, arguments: &StartArguments) -> anyhow::Resu
         port: arguments.port,
         dns: !arguments.no_dns,
         default_storage_class: arguments.default_storage_class.clone(),
+        image_garbage: arguments.image_garbage()?,
         nodes: (1..=arguments.nodes.max(1))
             .map(|index| describe(&format!("node{index}"), index, &arguments.node))
             .collect(),

@@ -6,6 +6,7 @@
 
 mod book;
 mod dns;
+mod image_garbage;
 mod inside;
 mod loops;
 mod node_doors;
@@ -13,6 +14,8 @@ mod node_ports;
 mod pulls;
 mod readiness;
 mod storage;
+
+pub(crate) use image_garbage::Thresholds;
 
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -50,6 +53,8 @@ pub(crate) struct ControlPlaneConfig {
     pub(crate) dns: bool,
     /// The class of claims that name none, where that is to change.
     pub(crate) default_storage_class: Option<String>,
+    /// How full the disk may become before unused images go.
+    pub(crate) image_garbage: Thresholds,
     /// Names of the nodes, each of which gets a socket.
     pub(crate) nodes: Vec<String>,
 }
@@ -120,7 +125,7 @@ async fn run(config: ControlPlaneConfig) -> anyhow::Result<()> {
     write_private(&directory.kubeconfig(), pki.kubeconfig(&url).as_bytes())?;
     let client = Client::from_service(server.service(Identity::admin()));
     let stop = CancellationToken::new();
-    let loops = loops::start(&server, pki.ca_certificate.clone(), clock, &stop);
+    let loops = loops::start(&server, pki.ca_certificate.clone(), clock.clone(), &stop);
     let book = match config.workbook {
         Some(workbook) => Some(book::serve(&directory, workbook, config.port, ports.book, stop.clone()).await?),
         None => None,
@@ -132,6 +137,7 @@ async fn run(config: ControlPlaneConfig) -> anyhow::Result<()> {
     doors.spawn(inside::keep(server.clone(), client.clone(), directory.path().to_owned()));
     doors.spawn(node_ports::keep(client.clone(), directory.path().into()));
     doors.spawn(pulls::keep(directory.clone()));
+    doors.spawn(image_garbage::keep(directory.clone(), client.clone(), clock, config.image_garbage));
     doors.spawn(storage::install(client.clone(), config.default_storage_class));
     if config.dns {
         doors.spawn(dns::install(client.clone()));

@@ -24,7 +24,7 @@ use tokio::sync::{mpsc, watch};
 pub(crate) use lock::is_locked;
 pub(crate) use report::{Report, Summary};
 
-use crate::control_plane::{self, ControlPlaneConfig, Message};
+use crate::control_plane::{self, ControlPlaneConfig, Message, Thresholds};
 use crate::directory::StateDirectory;
 use crate::record::{MachineRecord, Ports, ProcessId};
 use part::{Event, Name, Part};
@@ -52,6 +52,8 @@ pub(crate) struct MachineConfig {
     pub(crate) dns: bool,
     /// The class of claims that name none, where that is to change.
     pub(crate) default_storage_class: Option<String>,
+    /// How full the disk may become before unused images go.
+    pub(crate) image_garbage: Thresholds,
     pub(crate) nodes: Vec<node::NodeConfig>,
     /// How far in the past the clock of a new cluster starts.
     pub(crate) behind: Option<Duration>,
@@ -196,6 +198,7 @@ impl Machine {
             port: self.config.port,
             dns: self.config.dns,
             default_storage_class: self.config.default_storage_class.clone(),
+            image_garbage: self.config.image_garbage,
             nodes: self.config.nodes.iter().map(|node| node.name.clone()).collect(),
         };
         let user_namespace = fabric::UserNamespace::of_caller();

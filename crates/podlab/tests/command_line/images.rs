@@ -1,9 +1,16 @@
-//! `podlab image …`, which needs no cluster.
+//! `podlab image …`, which needs no cluster, and the images of one.
+
+use std::time::Instant;
 
 use assert_cmd::Command;
-use podlab_testkit::DEADLINE;
+use k8s_openapi::api::core::v1::Pod;
+use podlab_testkit::{DEADLINE, Kubectl};
 use predicates::prelude::{PredicateBooleanExt, predicate};
 use predicates::str::contains;
+use serde_json::{Value, json};
+
+use super::plug::rig::Rig;
+use super::pulls::event;
 
 /// `podlab --dir DIRECTORY image ARGUMENTS`.
 fn image(directory: &tempfile::TempDir, arguments: &[&str]) -> Command {
@@ -48,4 +55,51 @@ fn an_image_goes_from_one_store_to_another() {
         .assert()
         .failure()
         .stderr(predicate::str::is_empty().not());
+}
+
+/// What was loaded and is not run goes: when the disk is fuller than it may be, and when it is asked for.
+#[test]
+fn images_that_nobody_runs_go_and_those_that_run_stay() {
+    let Some(kubectl) = Kubectl::any() else { return };
+    let rig = Rig::start();
+    for name in ["nginx:latest", "busybox:1.36"] {
+        let archive = rig.cluster.scratch().join("image.tar");
+        rig.cluster.podlab(["image", "save", name, "--output", archive.to_str().unwrap()]).success();
+        rig.cluster.podlab(["image", "load", archive.to_str().unwrap()]).success();
+    }
+    rig.create::<Pod>(&json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web", "namespace": "default"},
+        "spec": {"terminationGracePeriodSeconds": 0,
+            "containers": [{"name": "main", "image": "nginx", "imagePullPolicy": "IfNotPresent"}]},
+    }));
+    rig.until_ready("web");
+    let built_in = |name: &str| {
+        let shown: Value =
+            serde_json::from_str(&rig.cluster.podlab(["image", "inspect", name]).success().stdout).unwrap();
+        !shown["builtIn"].is_null()
+    };
+    assert!(!built_in("nginx") && !built_in("busybox:1.36"));
+
+    // No disk is empty enough for these, so it is looked at once: as soon as the cluster is there again.
+    rig.cluster.podlab(["stop"]).success();
+    let thresholds = ["--image-gc-high-threshold=1", "--image-gc-low-threshold=0"];
+    rig.cluster.podlab([&["start", "--detach", "--no-book", "--no-dns"][..], &thresholds].concat()).success();
+    let told = event(&rig, &kubectl, "node1", "FreeDiskSpaceFailed");
+    assert!(told.starts_with("Failed to garbage collect required amount of images. Attempted to free "), "{told}");
+    assert!(built_in("busybox:1.36") && !built_in("nginx"));
+    rig.until_ready("web");
+    let page = ["exec", "web", "--", "cat", "/usr/share/nginx/html/index.html"];
+    assert!(rig.cluster.kubectl(&kubectl, page).success().stdout.contains("Welcome to nginx!"));
+
+    assert_eq!(rig.cluster.podlab(["image", "prune"]).success().stdout, "0.0 MB removed\n");
+    rig.delete("web", 0);
+    rig.until_gone("web");
+    // The Pod is gone from the API a moment before its containers are gone from the node.
+    let end = Instant::now() + DEADLINE;
+    while !rig.cluster.podlab(["image", "prune"]).success().stdout.starts_with("docker.io/library/nginx:latest\n") {
+        assert!(Instant::now() < end, "{}", rig.cluster.podlab(["image", "ls"]));
+    }
+    assert!(built_in("nginx"));
+    rig.cluster.podlab(["start", "--image-gc-low-threshold=90"]).failure(1);
+    rig.cluster.stop();
 }
