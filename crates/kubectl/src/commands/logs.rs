@@ -32,9 +32,9 @@ pub(crate) struct Arguments {
     /// Of the container that ran before
     #[arg(short, long)]
     previous: bool,
-    /// The last lines
-    #[arg(long, default_value_t = -1)]
-    tail: i64,
+    /// The last lines; -1 are all, as it is without a selector, with which it is 10
+    #[arg(long, allow_negative_numbers = true)]
+    tail: Option<i64>,
     /// Not older than this
     #[arg(long, default_value = "0s")]
     since: String,
@@ -79,7 +79,7 @@ pub(crate) async fn run(session: &Session, mut arguments: Arguments) -> Outcome 
     if arguments.since_time.is_some() && arguments.since != "0s" {
         return fail("at most one of `sinceTime` or `sinceSeconds` may be specified");
     }
-    if arguments.tail < -1 {
+    if arguments.tail.is_some_and(|lines| lines < -1) {
         return fail("--tail must be greater than or equal to -1");
     }
     let pods = pods(session, &mut arguments).await?;
@@ -142,8 +142,8 @@ async fn pods(session: &Session, arguments: &mut Arguments) -> Outcome<Vec<Value
         }
         (None, None) => return Ok(Vec::new()),
     };
-    if arguments.selector.is_some() && arguments.tail == -1 {
-        arguments.tail = 10;
+    if arguments.selector.is_some() {
+        arguments.tail.get_or_insert(10);
     }
     let found = session.get(&collection.query("labelSelector", &selector)).await?;
     let pods = list(&found, &["items"]).to_vec();
@@ -159,8 +159,8 @@ async fn print(session: &Session, arguments: &Arguments, name: &str, container: 
     for (name, _) in flags.into_iter().filter(|(_, wanted)| *wanted) {
         path = path.query(name, "true");
     }
-    if arguments.tail >= 0 {
-        path = path.query("tailLines", &arguments.tail.to_string());
+    if let Some(lines) = arguments.tail.filter(|lines| *lines >= 0) {
+        path = path.query("tailLines", &lines.to_string());
     }
     let since = duration(&arguments.since)?.as_secs();
     if since > 0 {
