@@ -116,6 +116,11 @@ fn emptydir() {
 }
 
 #[test]
+fn git_sync() {
+    exercises_of("git-sync");
+}
+
+#[test]
 fn health() {
     exercises_of("health");
 }

@@ -140,6 +140,11 @@ fn emptydir() {
 }
 
 #[test]
+fn git_sync() {
+    lab("git-sync");
+}
+
+#[test]
 fn health() {
     lab("health");
 }
