@@ -25,7 +25,7 @@ fn library() -> Library {
 fn text(grade: &Grade) -> String {
     let mut out = Vec::new();
     grade::report(grade, false, &mut out).unwrap();
-    let event = regex::Regex::new(r"(?m)^ +(?:evidence  )?\+\d+s  (?:Normal|Warning)  .*\n(?: {16}\S.*\n)*").unwrap();
+    let event = regex::Regex::new(r"(?m)^ +(?:evidence  )?\+\d+s  (?:Normal|Warning)  .*\n(?: {16} *\S.*\n)*").unwrap();
     normalise(&event.replace_all(&String::from_utf8(out).unwrap(), ""))
 }
 
@@ -133,6 +133,11 @@ fn lifecycle() {
 #[test]
 fn volumes() {
     exercises_of("volumes");
+}
+
+#[test]
+fn nfs() {
+    exercises_of("nfs");
 }
 
 #[test]

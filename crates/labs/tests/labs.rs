@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 
 use insta::assert_snapshot;
 use podlab_labs::format::Library;
+use podlab_labs::needs::Need;
 use podlab_labs::runner::{Runner, Stream};
 use podlab_labs::transcript::Transcript;
 use podlab_labs::{Cluster, Workbook, snapshot};
-use podlab_testkit::Kubectl;
+use podlab_testkit::{Kubectl, kernel_refuses};
 
 fn workbook() -> Workbook {
     Workbook::at(Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap())
@@ -27,6 +28,16 @@ fn cluster(of: &podlab_testkit::Cluster, kubectl: &Kubectl) -> Cluster {
 /// The labs that look at the cluster's own DNS server. The others do without, and start sooner.
 const WITH_DNS: [&str; 1] = ["namespaces"];
 
+/// Whether this host has what a lab needs that the kernels of the gate's machines may not have.
+fn kernel_has(lab: &podlab_labs::format::Lab, cluster: &podlab_testkit::Cluster) -> bool {
+    if !lab.needs.contains(&Need::Nfs) {
+        return true;
+    }
+    let findings: serde_json::Value =
+        serde_json::from_str(&cluster.podlab(["doctor", "--output", "json"]).stdout).unwrap();
+    findings.as_array().unwrap().iter().any(|finding| finding["item"] == "nfs" && finding["verdict"] == "works")
+}
+
 /// Runs a lab on a cluster of its own: each recorded step's name and normalised transcript, or `None` when there is no
 /// kubectl of this version.
 fn transcripts(name: &str, version: &str) -> Option<Vec<(String, Transcript)>> {
@@ -34,6 +45,10 @@ fn transcripts(name: &str, version: &str) -> Option<Vec<(String, Transcript)>> {
     let library = Library::load(&workbook().labs()).unwrap();
     let lab = library.lab(name).unwrap();
     let builder = podlab_testkit::Cluster::builder();
+    if !kernel_has(lab, &podlab_testkit::Cluster::builder().prepare()) {
+        kernel_refuses(format!("this kernel mounts no NFS, which the lab {name} needs"));
+        return None;
+    }
     let running = if WITH_DNS.contains(&name) { builder.dns() } else { builder }.start();
     if WITH_DNS.contains(&name) {
         let there = ["wait", "deployment/coredns", "-n", "kube-system", "--for=create", "--timeout=120s"];
@@ -157,6 +172,11 @@ fn lifecycle() {
 #[test]
 fn volumes() {
     lab("volumes");
+}
+
+#[test]
+fn nfs() {
+    lab("nfs");
 }
 
 #[test]

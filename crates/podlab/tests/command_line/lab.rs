@@ -22,7 +22,7 @@ fn commands_of_kuard() -> usize {
     lab.lines().filter(|line| line.starts_with("    run: ") || line.starts_with("    start: ")).count()
 }
 
-fn labs() -> PathBuf {
+pub(crate) fn labs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().join("labs")
 }
 

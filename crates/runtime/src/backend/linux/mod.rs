@@ -132,7 +132,7 @@ impl Backend for Linux {
     async fn set_up_volume(&self, uid: &PodUid, volume: &Volume) -> Result<(), BackendError> {
         let (directory, volume, store) = (self.directory(uid), volume.clone(), self.inner.store.clone());
         if let VolumeSource::Nfs { server, path, read_only } = &volume.source {
-            let mounted = network::mount(&directory.volume(&volume.name), server, path, *read_only).await;
+            let mounted = network::mount(&network::place(&directory, &volume.name), server, path, *read_only).await;
             mounted.map_err(|message| BackendError::Volume { volume: volume.name.clone(), message })?;
         }
         on_disk(move || volumes::set_up(&directory, &volume, &store)).await

@@ -14,6 +14,12 @@ use tokio::time::timeout;
 const MOUNTING: Duration = Duration::from_secs(60);
 const UNMOUNTING: Duration = Duration::from_secs(5);
 
+/// Where a volume of a server is mounted: not among the Pod's own, so that nobody who measures or empties those comes here. A
+/// kubelet calls it the same.
+pub(super) fn place(directory: &PodDirectory, name: &str) -> PathBuf {
+    directory.volumes().join("kubernetes.io~nfs").join(name)
+}
+
 /// Mounts a directory of a server on a volume's place, unless it is mounted there. The error is that of a kubelet.
 pub(super) async fn mount(target: &Path, server: &str, path: &str, read_only: bool) -> Result<(), String> {
     if mounts()?.iter().any(|mount| mount == target) {

@@ -13,7 +13,7 @@ use podlab_linux::rootfs::root::Root;
 use rustix::mount::MountAttrFlags;
 use serde::{Deserialize, Serialize};
 
-use super::projection;
+use super::{network, projection};
 use crate::backend::{BackendError, Volume, VolumeSource};
 
 /// Where the files of a volume are, as a container that mounts it needs to know.
@@ -91,7 +91,9 @@ fn prepare(directory: &PodDirectory, volume: &Volume, store: &Store) -> Result<P
             Ok(Prepared { path, read_only: true })
         }
         // It is mounted there already; nobody looks at it here, since that would wait for the server.
-        VolumeSource::Nfs { read_only, .. } => Ok(Prepared { path, read_only: *read_only }),
+        VolumeSource::Nfs { read_only, .. } => {
+            Ok(Prepared { path: network::place(directory, &volume.name), read_only: *read_only })
+        }
     }
 }
 
