@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use assert_cmd::Command;
 use k8s_openapi::api::core::v1::Pod;
-use podlab_testkit::{DEADLINE, Kubectl};
+use podlab_testkit::{DEADLINE, Kubectl, Registry, could_not_run};
 use predicates::prelude::{PredicateBooleanExt, predicate};
 use predicates::str::contains;
 use serde_json::{Value, json};
@@ -102,4 +102,48 @@ fn images_that_nobody_runs_go_and_those_that_run_stay() {
     assert!(built_in("nginx"));
     rig.cluster.podlab(["start", "--image-gc-low-threshold=90"]).failure(1);
     rig.cluster.stop();
+}
+
+/// What other tools put into a registry is pulled whole: both kinds of manifests, and layers that they compressed.
+#[test]
+fn what_skopeo_puts_into_a_registry_is_pulled() {
+    let Some(registry) = Registry::start() else { return };
+    if std::process::Command::new("skopeo").arg("--version").output().is_err() {
+        return could_not_run("skopeo is not installed: apt-get install skopeo");
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let archive = directory.path().join("image.tar");
+    let path = archive.to_str().unwrap();
+    image(&directory, &["save", "debian", "--output", path]).assert().success();
+    let id = |directory: &tempfile::TempDir, name: &str| {
+        let output = image(directory, &["inspect", name]).output().unwrap();
+        let shown: Value = serde_json::from_slice(&output.stdout).unwrap();
+        (shown["id"].clone(), shown["layers"].as_array().unwrap().len(), shown["config"].clone())
+    };
+    image(&directory, &["load", path]).assert().success();
+    let original = id(&directory, "debian");
+    for (format, from) in [("v2s2", "docker-archive"), ("oci", "docker-archive"), ("oci", "oci-archive")] {
+        let there = tempfile::tempdir().unwrap();
+        let name = format!("{}/{from}/{format}:1", registry.address());
+        Command::new("skopeo")
+            .args(["copy", "--insecure-policy", "--dest-tls-verify=false", "--format", format, "--tmpdir"])
+            .arg(there.path())
+            .args([&format!("{from}:{path}"), &format!("docker://{name}")])
+            .timeout(DEADLINE)
+            .assert()
+            .success();
+        image(&there, &["pull", &name]).assert().success().stdout(contains(format!("/{from}/{format}@sha256:")));
+        let pulled = id(&there, &name);
+        // A conversion may write the configuration anew; what runs is the same.
+        assert_eq!((pulled.1, &pulled.2), (original.1, &original.2), "{from} {format}");
+        if format == "v2s2" {
+            assert_eq!(pulled.0, original.0);
+        }
+        let page = image(&there, &["inspect", &name]).output().unwrap();
+        let shown: Value = serde_json::from_slice(&page.stdout).unwrap();
+        let layers: Vec<&str> = shown["layers"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+        let file = "etc/os-release";
+        let found = layers.iter().any(|layer| std::path::Path::new(layer).join(file).symlink_metadata().is_ok());
+        assert!(found, "{layers:?}");
+    }
 }
