@@ -23,6 +23,8 @@ pub const LINE_LIMIT: u64 = 64 << 10;
 pub struct PullRequest {
     /// The image, as the Pod has it.
     pub reference: String,
+    /// The node that wants it: each has its own turn.
+    pub node: String,
     /// Whom to say one is, when the registry asks.
     pub credentials: Option<Credentials>,
 }

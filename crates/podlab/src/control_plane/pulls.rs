@@ -1,16 +1,17 @@
 //! The door at which kubelets ask for images: their nodes have no way to a registry, this process has.
 //!
-//! Every pull is a process, the [puller], and they go one after the other, as a kubelet's do unless it is
-//! told otherwise (`serializeImagePulls`): two Pods of one image fetch it once.
+//! Every pull is a process, the [puller]. Those of one node go one after the other, as a kubelet's do unless it is told
+//! otherwise (`serializeImagePulls`); and so do those of one image, whoever wants it: all nodes have it then.
 
+use std::collections::HashMap;
 use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::process::Stdio;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, Weak};
 
 use anyhow::Context;
 use podlab_images::Store;
-use podlab_images::registry::door::LINE_LIMIT;
+use podlab_images::registry::door::{LINE_LIMIT, PullRequest};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::process::Command;
@@ -31,13 +32,13 @@ pub(super) async fn keep(directory: StateDirectory) {
         Err(error) => return tracing::warn!("Pods get no images from registries: {error:#}"),
     };
     let config = Arc::new(PullerConfig { images: directory.images() });
-    let turn = Arc::new(Mutex::new(()));
+    let turns = Arc::new(Turns::default());
     // Ended with this future.
     let mut clients = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept(), if clients.len() < WAITING => match accepted {
-                Ok((stream, _)) => drop(clients.spawn(serve(stream, config.clone(), turn.clone()))),
+                Ok((stream, _)) => drop(clients.spawn(serve(stream, config.clone(), turns.clone()))),
                 Err(error) => tracing::warn!("a kubelet is not heard: {error}"),
             },
             Some(served) = clients.join_next() => {
@@ -60,14 +61,37 @@ fn listen(path: &Path) -> anyhow::Result<UnixListener> {
     UnixListener::bind(short).with_context(|| path.display().to_string())
 }
 
+/// Who pulls, by what they wait for each other.
+#[derive(Default)]
+struct Turns(std::sync::Mutex<HashMap<String, Weak<Mutex<()>>>>);
+
+impl Turns {
+    fn of(&self, what: String) -> Arc<Mutex<()>> {
+        let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        turns.retain(|_, turn| turn.strong_count() > 0);
+        if let Some(turn) = turns.get(&what).and_then(Weak::upgrade) {
+            return turn;
+        }
+        let turn = Arc::new(Mutex::new(()));
+        turns.insert(what, Arc::downgrade(&turn));
+        turn
+    }
+}
+
 /// Has done what a kubelet asks for, unless it goes away before.
-async fn serve(stream: UnixStream, config: Arc<PullerConfig>, turn: Arc<Mutex<()>>) -> anyhow::Result<()> {
+async fn serve(stream: UnixStream, config: Arc<PullerConfig>, turns: Arc<Turns>) -> anyhow::Result<()> {
     let (reader, mut writer) = stream.into_split();
     let mut reader = BufReader::new(reader.take(LINE_LIMIT));
     let mut request = Vec::new();
     reader.read_until(b'\n', &mut request).await?;
     let reply = async {
-        let _turn = turn.lock().await;
+        // What is no request at all the puller says.
+        let wanted: Option<PullRequest> = serde_json::from_slice(&request).ok();
+        let (node, image) = wanted.map(|wanted| (wanted.node, wanted.reference)).unwrap_or_default();
+        // Who has its node's turn waits for others of the same image only, and these for nobody.
+        let (node, image) = (turns.of(format!("node {node}")), turns.of(format!("image {image}")));
+        let _of_node = node.lock().await;
+        let _of_image = image.lock().await;
         pull(&config, &request).await
     };
     let mut more = [0];

@@ -277,5 +277,43 @@ fn nothing_is_left_of_a_pull_whose_processes_are_killed() {
     until_ended(&puller);
     assert_nothing_is_left_in(&work);
     rig.until_pod("three", |pod| pod.is_none().then_some(()));
+
+    // Nor for one of its volumes.
+    let mut four = pod("four", "busybox:1.36");
+    four["spec"]["volumes"] = json!([{"name": "v", "image": {"reference": format!("{address}/four:1")}}]);
+    four["spec"]["containers"][0]["volumeMounts"] = json!([{"name": "v", "mountPath": "/v"}]);
+    rig.create::<Pod>(&four);
+    begun.recv_timeout(DEADLINE).unwrap();
+    let puller = the_puller(&rig.cluster);
+    rig.delete("four", 0);
+    until_ended(&puller);
+    assert_nothing_is_left_in(&work);
+    rig.until_pod("four", |pod| pod.is_none().then_some(()));
+    rig.cluster.stop();
+}
+
+#[test]
+fn a_node_waits_for_its_own_pulls_only() {
+    let Some(registry) = Registry::start() else { return };
+    let cluster = Cluster::builder().environment("PODLAB_OFFLINE", "").argument("--nodes=2").start();
+    let rig = Rig::of(cluster);
+    push(&rig.cluster, &registry, "busybox:1.36", "team/box", "1");
+    let (address, begun) = stalling();
+    let on = |node: &str, name: &str, image: &str| {
+        let mut pod = pod(name, image);
+        pod["spec"]["nodeName"] = json!(node);
+        rig.create::<Pod>(&pod);
+    };
+    on("node1", "slow", &format!("{address}/slow:1"));
+    begun.recv_timeout(DEADLINE).unwrap();
+    let image = format!("{}/team/box:1", registry.address());
+    on("node2", "other", &image);
+    until_running(&rig, "other");
+    // On the first one, its turn comes when nobody waits for the slow one any more.
+    let name = "waits";
+    on("node1", name, &format!("{}/team/box:2", registry.address()));
+    the_puller(&rig.cluster);
+    rig.delete("slow", 0);
+    until_waiting(&rig, name, "team/box:2: not found");
     rig.cluster.stop();
 }

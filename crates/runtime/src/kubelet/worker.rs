@@ -32,9 +32,6 @@ use crate::volumes;
 /// decisions must not spin.
 const MAX_ROUNDS: usize = 100;
 
-/// What is said of a pull that nobody waits for any more.
-const CANCELED: &str = "rpc error: code = Canceled desc = failed to pull and unpack image: context canceled";
-
 /// Something that happened.
 #[derive(Clone, Debug)]
 pub enum Input {
@@ -300,13 +297,13 @@ impl<B: Backend, C: Clock> Worker<B, C> {
 
     fn spawn(&mut self, action: Action, begun: Timestamp) {
         let effects = Arc::clone(&self.effects);
-        let context = Context { pod: Arc::clone(&self.pod), observed: Arc::new(self.observed.clone()) };
-        let (mut ending, pulls) = (self.ending.subscribe(), matches!(action, Action::PullImage { .. }));
+        let context = Context {
+            pod: Arc::clone(&self.pod),
+            observed: Arc::new(self.observed.clone()),
+            ending: self.ending.subscribe(),
+        };
         self.running.spawn(async move {
-            let done = tokio::select! {
-                done = effects.perform(&context, &action) => done,
-                _ = ending.wait_for(|ending| *ending), if pulls => Done::Failed(CANCELED.to_owned()),
-            };
+            let done = effects.perform(&context, &action).await;
             Finished::Action { action, begun, done }
         });
     }

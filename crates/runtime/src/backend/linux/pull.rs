@@ -19,7 +19,8 @@ impl Linux {
         let failed = |text: String| BackendError::Image(ImageError::Pull(text));
         let unavailable = |why: &dyn std::fmt::Display| failed(format!("rpc error: code = Unavailable desc = {why}"));
         let socket = self.inner.config.api_socket.with_file_name(door::SOCKET);
-        let request = PullRequest { reference: reference.to_owned(), credentials };
+        let node = self.inner.facts.name.clone();
+        let request = PullRequest { reference: reference.to_owned(), node, credentials };
         match door::ask(&socket, &request).await {
             Ok(PullReply::Pulled) => match self.image(reference).await? {
                 Some(image) => Ok(image),

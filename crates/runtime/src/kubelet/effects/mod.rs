@@ -8,6 +8,7 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::{Container, Pod, Secret, Service};
 use podlab_client::{Cache, Client, DeleteOptions, Object};
 use podlab_linux::fail_point;
+use tokio::sync::watch;
 
 use super::config::{self, Names};
 use super::decide::Action;
@@ -32,11 +33,16 @@ pub struct Effects<B, C> {
     pub facts: NodeFacts,
 }
 
+/// What is said of a pull that nobody waits for any more.
+const CANCELED: &str = "rpc error: code = Canceled desc = failed to pull and unpack image: context canceled";
+
 /// What an action needs to know of the Pod, as it was when the action began.
 #[derive(Clone, Debug)]
 pub struct Context {
     pub pod: Arc<Pod>,
     pub observed: Arc<Observed>,
+    /// True once the Pod is on its way out: nobody waits for its images any more.
+    pub ending: watch::Receiver<bool>,
 }
 
 impl<B: Backend, C: Clock> Effects<B, C> {
@@ -70,7 +76,7 @@ impl<B: Backend, C: Clock> Effects<B, C> {
             },
             Action::PullImage { container } => {
                 let begun = self.clock.elapsed();
-                match self.pull(&context.pod, &image_of(context, container)).await {
+                match self.pull(context, &image_of(context, container)).await {
                     Ok(image) => Done::Pulled(image, self.clock.elapsed().saturating_sub(begun)),
                     Err(error) => Done::Failed(error),
                 }
@@ -117,8 +123,17 @@ impl<B: Backend, C: Clock> Effects<B, C> {
         }
     }
 
+    /// Pulls an image, for as long as the Pod is to stay.
+    async fn pull(&self, context: &Context, image: &str) -> Result<Image, String> {
+        let mut ending = context.ending.clone();
+        tokio::select! {
+            pulled = self.pull_as(&context.pod, image) => pulled,
+            _ = ending.wait_for(|ending| *ending) => Err(CANCELED.to_owned()),
+        }
+    }
+
     /// Pulls an image as who the Pod says it is. A Secret that is not there is no reason not to try.
-    async fn pull(&self, pod: &Pod, image: &str) -> Result<Image, String> {
+    async fn pull_as(&self, pod: &Pod, image: &str) -> Result<Image, String> {
         let mut secrets = Vec::new();
         for name in pull_secrets::names(pod) {
             secrets.extend(self.find::<Secret>(pod.namespace(), name).await?);

@@ -27,7 +27,7 @@ impl<B: Backend, C: Clock> Effects<B, C> {
         let spec = context.pod.spec.as_ref();
         let volume = spec.iter().flat_map(|spec| spec.volumes.iter().flatten()).find(|volume| volume.name == name);
         let volume = volume.ok_or_else(|| format!("no volume of the name {name}"))?;
-        let (sources, renew_at) = self.volume_sources(&context.pod, volume).await?;
+        let (sources, renew_at) = self.volume_sources(context, volume).await?;
         let volume = volumes::resolve(&context.pod, volume, &sources, &self.around(context))?;
         let set_up = self.backend.set_up_volume(uid, &volume).await;
         set_up.map(|()| renew_at).map_err(|error| match error {
@@ -37,7 +37,8 @@ impl<B: Backend, C: Clock> Effects<B, C> {
     }
 
     /// What a volume refers to, and when the first of its tokens is to be renewed.
-    async fn volume_sources(&self, pod: &Pod, volume: &Volume) -> Result<(Sources, Option<Timestamp>), String> {
+    async fn volume_sources(&self, context: &Context, volume: &Volume) -> Result<(Sources, Option<Timestamp>), String> {
+        let pod = &*context.pod;
         let references = volumes::references(volume);
         let namespace = pod.namespace().unwrap_or_default();
         let config_maps = references.config_maps.into_iter().map(async |name| {
@@ -53,7 +54,7 @@ impl<B: Backend, C: Clock> Effects<B, C> {
             Ok::<_, String>((name, found))
         });
         let images = references.images.into_iter().map(async |reference| {
-            let id = self.image_id(pod, &reference).await?;
+            let id = self.image_id(context, &reference).await?;
             Ok::<_, String>((reference, id))
         });
         let now = self.clock.now();
@@ -95,11 +96,11 @@ impl<B: Backend, C: Clock> Effects<B, C> {
     }
 
     /// The id of an image, which is pulled when it is not there.
-    async fn image_id(&self, pod: &Pod, reference: &str) -> Result<String, String> {
+    async fn image_id(&self, context: &Context, reference: &str) -> Result<String, String> {
         let found = self.backend.image(reference).await.map_err(|error| error.to_string())?;
         let image = match found {
             Some(image) => image,
-            None => self.pull(pod, reference).await?,
+            None => self.pull(context, reference).await?,
         };
         Ok(image.id)
     }
