@@ -35,7 +35,7 @@ impl Need {
             Need::Nodes => "more than one node",
             Need::Users => "containers that are not root",
             Need::Fuse => "file systems in containers",
-            Need::Nfs => "a kernel that can mount NFS",
+            Need::Nfs => "a kernel that can mount a file server",
             Need::OomScore => "an order in which Pods are ended when memory runs out",
         }
     }

@@ -46,7 +46,7 @@ fn transcripts(name: &str, version: &str) -> Option<Vec<(String, Transcript)>> {
     let lab = library.lab(name).unwrap();
     let builder = podlab_testkit::Cluster::builder();
     if !kernel_has(lab, &podlab_testkit::Cluster::builder().prepare()) {
-        kernel_refuses(format!("this kernel mounts no NFS, which the lab {name} needs"));
+        kernel_refuses(format!("this kernel mounts no file server, which the lab {name} needs"));
         return None;
     }
     let running = if WITH_DNS.contains(&name) { builder.dns() } else { builder }.start();

@@ -9,6 +9,9 @@
 //! 5. [`procedures`]: the program that it asks from then on: 21 things to do with file handles (RFC 1813, 3).
 //! 6. [`tree`]: what a handle means: a file below the exported directory, found again even by another server process.
 //!
+//! The other side is here, too: [`Client`] calls, and [`Bridge`] makes a file system of it, for kernels that have no client of
+//! their own.
+//!
 //! The server keeps no state about clients. That is the idea of version 3: every call says all there is to know, so a
 //! server that was ended and started again goes on where it was, and the clients have noticed a pause.
 //!
@@ -21,6 +24,8 @@
 //! time).
 
 mod attributes;
+mod bridge;
+mod client;
 mod handle;
 mod mount;
 mod procedures;
@@ -32,6 +37,8 @@ mod status;
 mod tree;
 mod xdr;
 
+pub use bridge::Bridge;
+pub use client::{Client, ClientError};
 pub use record::{LIMIT, RecordError, read as read_record, write as write_record};
 pub use server::serve;
 pub use service::{Service, ServiceError};

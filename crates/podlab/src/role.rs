@@ -37,6 +37,7 @@ pub(crate) fn run(arguments: Vec<OsString>) -> ExitCode {
         node::KUBELET_ROLE => with_config(&rest, kubelet::main),
         doctor::ROLE => with_config(&rest, doctor::main),
         nfs::ROLE => with_config(&rest, nfs::main),
+        nfs::BRIDGE_ROLE => with_config(&rest, nfs::bridge),
         puller::ROLE => with_config(&rest, puller::main),
         remove::ROLE => with_config(&rest, remove::main),
         "mdbook-preprocessor" => crate::commands::book::preprocess(&rest),

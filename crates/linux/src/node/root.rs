@@ -12,7 +12,7 @@ use crate::cgroups::Hierarchy;
 use crate::error::{During, Refusal};
 use crate::paths::{State, inside};
 use crate::rootfs::root::Root;
-use crate::rootfs::{Mount, fill_dev, mount_cgroups};
+use crate::rootfs::{Mount, add_fuse, fill_dev, mount_cgroups};
 
 /// Directories of the machine that a node sees, for their programs. It cannot change them.
 const FROM_MACHINE: &[&str] = &["usr", "bin", "sbin", "lib", "lib32", "lib64", "etc"];
@@ -43,6 +43,7 @@ pub(super) fn enter(state: &State<'_>, node: &str, hierarchies: &[Hierarchy]) ->
     let dev = Mount::new("tmpfs", &[("mode", "755"), ("size", "64k")], MountAttrFlags::MOUNT_ATTR_NOSUID)?;
     dev.attach(disk.plain_directory("dev")?.as_fd(), "/dev")?;
     fill_dev(&dev)?;
+    add_fuse(&dev)?;
     for (name, mode) in [("dev/shm", "1777"), ("run", "755"), ("tmp", "1777")] {
         Mount::new("tmpfs", &[("mode", mode)], plain)?.attach(disk.directory(name)?.as_fd(), name)?;
     }

@@ -15,6 +15,9 @@ use crate::error::{During, Refusal};
 const DEVICES: &[(&str, u32, u32)] =
     &[("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)];
 
+/// What a node has beside these: file systems in user space.
+const FUSE: (&str, u32, u32) = ("fuse", 10, 229);
+
 /// Opens a device of the node, and makes sure that it is the one its name says: a masked file of `/proc` is as safe as
 /// the `/dev/null` that covers it (CVE-2025-31133).
 pub(crate) fn open_device(name: &str) -> Result<OwnedFd, Refusal> {
@@ -23,7 +26,7 @@ pub(crate) fn open_device(name: &str) -> Result<OwnedFd, Refusal> {
     let device = rustix::fs::open(&path, flags, Mode::empty()).during("open", &path)?;
     let status = rustix::fs::fstat(&device).during("examine", &path)?;
     let numbers = (rustix::fs::major(status.st_rdev), rustix::fs::minor(status.st_rdev));
-    let expected = DEVICES.iter().find(|device| device.0 == name).map(|device| (device.1, device.2));
+    let expected = DEVICES.iter().chain([&FUSE]).find(|device| device.0 == name).map(|device| (device.1, device.2));
     if FileType::from_raw_mode(status.st_mode) != FileType::CharacterDevice || expected != Some(numbers) {
         return Err(Errno::NODEV).during("use as device", path);
     }
@@ -43,6 +46,13 @@ pub(super) fn mount_dev(root: &Root, shared_memory: &std::path::Path) -> Result<
     let queues = directory(&dev, "mqueue")?;
     let attributes = SAFE | MountAttrFlags::MOUNT_ATTR_NOEXEC;
     Mount::new("mqueue", &[], attributes)?.attach(queues.as_fd(), "/dev/mqueue")
+}
+
+/// Gives a node the device for file systems in user space, where the machine has one.
+pub(crate) fn add_fuse(dev: &Mount) -> Result<(), Refusal> {
+    let (name, ..) = FUSE;
+    let Ok(device) = open_device(name) else { return Ok(()) };
+    Mount::bind(device.as_fd(), false, name)?.attach(file(dev, name)?.as_fd(), "/dev/fuse")
 }
 
 /// The part of `/dev` that a node has, too: devices, terminals and the usual links.

@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cgroups::Hierarchy;
 use crate::error::{During, Refusal};
-pub(crate) use devices::fill_dev;
+pub(crate) use devices::{add_fuse, fill_dev};
 pub(crate) use kernel::mount_cgroups;
 pub use mount::Mount;
 pub use overlay::mount_layers;

@@ -26,7 +26,7 @@ pub(crate) const LARGEST_TRANSFER: u32 = 256 << 10;
 /// The longest name that is read; which names are too long for a file is the file system's to say.
 const LONGEST_NAME: usize = 1024;
 /// The longest target of a link.
-const LONGEST_TARGET: usize = 4095;
+pub(crate) const LONGEST_TARGET: usize = 4095;
 
 /// The exported tree, and what says to clients that a server was started anew: what it had not confirmed to be on the disk
 /// is sent again.

@@ -72,9 +72,9 @@ const CHECKS: [Check; 10] = [
             needed: false,
             touches: "volumes of kind nfs",
             need: Some(Need::Nfs),
-            remedy: "start it as root, after: modprobe nfs",
+            remedy: "sudo modprobe nfs, or fuse",
         },
-        |_| file_system("nfs"),
+        |_| podlab_linux::nfs::possible().map(str::to_owned),
     ),
     (
         Item {
@@ -170,14 +170,6 @@ fn inotify_instances() -> Seen {
 fn device(path: &str) -> Seen {
     fs::OpenOptions::new().read(true).write(true).open(path).map_err(failed(path))?;
     Ok(format!("{path} opened"))
-}
-
-/// Whether the kernel has a file system: fsopen(2) also loads its module, where this user may do that.
-fn file_system(name: &str) -> Seen {
-    match rustix::mount::fsopen(name, rustix::mount::FsOpenFlags::FSOPEN_CLOEXEC) {
-        Ok(_) => Ok("the kernel has a client".to_owned()),
-        Err(errno) => Err(format!("fsopen {name}: {errno}")),
-    }
 }
 
 /// Guaranteed Pods get a score below their node's own: lowering one takes `CAP_SYS_RESOURCE`.

@@ -56,7 +56,9 @@ fn mounts() -> Result<Vec<PathBuf>, String> {
 
 /// Those in the text of `/proc/self/mountinfo`. The names below a Pod's directory have no characters that it escapes.
 fn of_servers(mountinfo: &str) -> Vec<PathBuf> {
-    let of_server = |line: &&str| line.split_once(" - ").is_some_and(|(_, rest)| rest.starts_with("nfs"));
+    let of_server = |line: &&str| {
+        line.split_once(" - ").is_some_and(|(_, kind)| ["nfs", nfs::BRIDGED].iter().any(|nfs| kind.starts_with(nfs)))
+    };
     let targets = mountinfo.lines().filter(of_server).filter_map(|line| line.split(' ').nth(4));
     targets.map(PathBuf::from).collect()
 }
@@ -94,8 +96,9 @@ mod tests {
         let text = "\
 36 35 98:0 / /pods/u/volumes/data rw,nosuid,nodev shared:1 - nfs my.nfs.server.local:/exports rw,vers=3
 37 35 98:1 / /pods/u/volumes/other rw - tmpfs tmpfs rw
-38 35 98:2 / /pods/u/volumes/four rw - nfs4 server:/ rw
+38 35 98:2 / /pods/u/volumes/bridged rw - fuse.nfs server:/ rw
+39 35 98:2 / /pods/u/volumes/overlay rw - fuse.overlayfs overlay rw
 ";
-        assert_eq!(of_servers(text), [Path::new("/pods/u/volumes/data"), Path::new("/pods/u/volumes/four")]);
+        assert_eq!(of_servers(text), [Path::new("/pods/u/volumes/data"), Path::new("/pods/u/volumes/bridged")]);
     }
 }
