@@ -9,7 +9,7 @@ use podlab_client::Client;
 use super::choose::{Asked, choose, shown};
 use super::{Outcome, RunOptions, interrupted};
 use crate::format::{Exercise, Library};
-use crate::grade::Grade;
+use crate::grade::{Grade, Graded};
 use crate::runner::RunError;
 use crate::words::count;
 use crate::workspace::{Workspace, WorkspaceError};
@@ -49,10 +49,8 @@ pub async fn check(
         writeln!(out, "could not check: {}", RunError::Api(error))?;
         return Ok(Outcome::CouldNotCheck);
     }
-    let grade = grade::grade(exercise, file, &answer, cluster, interrupted()).await;
-    let mut text = Vec::new();
-    grade::report(&grade, options.colour, &mut text)?;
-    out.write_all(&text)?;
+    let graded = grade::graded(exercise, file, &answer, cluster, interrupted()).await;
+    let grade = tell(graded, options.colour, out).await?;
     let outcome = grade.outcome();
     // Another file than the workspace's own is a try, and no progress.
     if let Some(workspace) = chosen.workspace.filter(|_| file == own) {
@@ -69,6 +67,25 @@ pub async fn check(
         }
     }
     Ok(outcome)
+}
+
+/// Tells a grade as soon as it is known, and then takes away what it made. Should that fail, all is told again: it is not a
+/// pass any more.
+pub(super) async fn tell(graded: Graded, colour: bool, out: &mut (dyn Write + Send)) -> anyhow::Result<Grade> {
+    report(&graded.grade, colour, out)?;
+    let known = graded.grade.results.len();
+    let grade = graded.clean().await;
+    if grade.results.len() > known {
+        report(&grade, colour, out)?;
+    }
+    Ok(grade)
+}
+
+fn report(grade: &Grade, colour: bool, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
+    let mut text = Vec::new();
+    grade::report(grade, colour, &mut text)?;
+    out.write_all(&text)?;
+    Ok(out.flush()?)
 }
 
 /// Writes a result into the progress; what could not be checked is no result.

@@ -15,7 +15,7 @@ mod run;
 
 pub use locate::{Found, Manifest};
 pub use report::{report, verdict};
-pub use run::{grade, unchecked};
+pub use run::{Graded, grade, graded, unchecked};
 
 use crate::commands::Outcome;
 

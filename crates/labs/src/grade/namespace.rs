@@ -10,8 +10,8 @@ use podlab_client::{Client, DeleteOptions, Error, ListOptions};
 use crate::api::{Kind, ObjectName, WaitError};
 use crate::condition::Expression;
 
-/// How long the cluster may take to make a namespace usable, and to take it away.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long the cluster may take to make a namespace usable, and to take it away. The verdict does not wait for that.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 static THERE: LazyLock<Expression> = LazyLock::new(|| {
     #[expect(clippy::unwrap_used, reason = "a constant, and the tests use it")]

@@ -19,7 +19,34 @@ use crate::format::{Check, Diagnosis, Exercise, Http, Observe, Run};
 use crate::words::visible;
 use crate::{needs, yaml};
 
-/// Grades `answer`, the text of a learner's file that is shown as `path`.
+/// A grade, and the namespace of its checks, which is still there.
+#[derive(Debug)]
+#[must_use = "the namespace of the checks has to be taken away"]
+pub struct Graded {
+    /// What the checks said.
+    pub grade: Grade,
+    left: Option<(Client, String)>,
+}
+
+impl Graded {
+    /// Takes the namespace away. Where that fails, the grade says so.
+    pub async fn clean(self) -> Grade {
+        let Graded { mut grade, left } = self;
+        let Some((client, namespace)) = left else { return grade };
+        if let Err(error) = namespace::delete(&client, &namespace).await {
+            let reason = format!("the namespace {namespace} is still there: {error}");
+            grade.results.push(CheckResult {
+                name: "clean-up".to_owned(),
+                title: "The namespace of the check is deleted again".to_owned(),
+                points: 0,
+                verdict: could_not(&reason),
+            });
+        }
+        grade
+    }
+}
+
+/// Grades `answer`, the text of a learner's file that is shown as `path`, and takes away what that made.
 ///
 /// It never fails: what cannot be done is a check that could not be made. Once `stop` resolves, it ends early.
 pub async fn grade(
@@ -29,39 +56,41 @@ pub async fn grade(
     cluster: &Cluster,
     stop: impl Future<Output = ()>,
 ) -> Grade {
+    graded(exercise, path, answer, cluster, stop).await.clean().await
+}
+
+/// The same, as soon as the checks are made: nobody has to wait for their Pods to go.
+pub async fn graded(
+    exercise: &Exercise,
+    path: &Path,
+    answer: &str,
+    cluster: &Cluster,
+    stop: impl Future<Output = ()>,
+) -> Graded {
+    let unmade = |reason: &str| Graded { grade: unchecked(exercise, reason), left: None };
     let client = match Client::from_kubeconfig(&cluster.kubeconfig) {
         Ok(client) => client,
-        Err(error) => return unchecked(exercise, &error.to_string()),
+        Err(error) => return unmade(&error.to_string()),
     };
     match needs::missing(&exercise.needs, cluster, &client).await {
         Ok(None) => {}
-        Ok(Some(missing)) => return unchecked(exercise, &missing.to_string()),
-        Err(error) => return unchecked(exercise, &error.to_string()),
+        Ok(Some(missing)) => return unmade(&missing.to_string()),
+        Err(error) => return unmade(&error.to_string()),
     }
     let namespace = match namespace::create(&client, &exercise.name).await {
         Ok(namespace) => namespace,
-        Err(error) => return unchecked(exercise, &error.to_string()),
+        Err(error) => return unmade(&error.to_string()),
     };
     let grading =
         Grading { exercise, client: &client, namespace: &namespace, path, answer, cluster, facts: Value::Null };
-    // Whatever ends this early (Ctrl-C, say), the namespace goes.
     let results = tokio::select! {
         results = grading.checks() => results,
         () = stop => {
             exercise.checks.iter().map(|check| result(check, could_not("it was interrupted"))).collect()
         }
     };
-    let mut grade = Grade { exercise: exercise.name.clone(), results };
-    if let Err(error) = namespace::delete(&client, &namespace).await {
-        let reason = format!("the namespace {namespace} is still there: {error}");
-        grade.results.push(CheckResult {
-            name: "clean-up".to_owned(),
-            title: "The namespace of the check is deleted again".to_owned(),
-            points: 0,
-            verdict: could_not(&reason),
-        });
-    }
-    grade
+    // Whatever ended this early (Ctrl-C, say), the namespace goes.
+    Graded { grade: Grade { exercise: exercise.name.clone(), results }, left: Some((client, namespace)) }
 }
 
 /// The grade when no check can be made.

@@ -107,6 +107,33 @@ fn a_save_is_checked_and_only_a_key_goes_on() {
     cluster.stop();
 }
 
+/// A Pod that does not go until its finalizer is taken away: the verdict is there long before.
+#[test]
+fn nobody_waits_for_the_pods_of_a_check_to_go() {
+    let Some(kubectl) = Kubectl::find("1.32") else { return };
+    let cluster = start(&kubectl);
+    let desk = Desk::new(&cluster);
+    let solution = of_kuard("first-pod/solutions/solution.yaml");
+    let staying = solution.replacen("metadata:\n", "metadata:\n  finalizers: [example.com/stays]\n", 1);
+    assert_ne!(solution, staying);
+    desk.write("first-pod/first-pod.yaml", &staying);
+    let mut watch = Watch::start(watch(&desk));
+    watch.until("first-pod: passed, 2 of 2 points");
+    let words = ["get", "pods", "--all-namespaces", "--no-headers", "-o"];
+    let columns = ["custom-columns=NAMESPACE:.metadata.namespace,NAME:.metadata.name"];
+    let pods = cluster.kubectl(&kubectl, words.into_iter().chain(columns)).success();
+    let place = pods.stdout.lines().find(|line| line.starts_with("check-")).expect("it is still there");
+    let (namespace, pod) = place.split_once(char::is_whitespace).unwrap();
+    let patch = r#"{"metadata":{"finalizers":null}}"#;
+    cluster.kubectl(&kubectl, ["patch", "pod", pod.trim(), "-n", namespace, "-p", patch]).success();
+    watch.until(LEGEND);
+    assert_eq!(desk.progress("first-pod").unwrap(), "first-pod passed 2/2");
+    watch.press("q\n");
+    assert_eq!(watch.end().1, Some(0));
+    no_namespaces_of_checks(&cluster, &kubectl);
+    cluster.stop();
+}
+
 #[test]
 fn a_save_during_a_check_begins_a_new_one_and_ctrl_c_leaves_nothing() {
     let Some(kubectl) = Kubectl::find("1.32") else { return };

@@ -18,7 +18,7 @@ use super::choose::{Asked, choose, shown};
 use super::workspace::{give_hint, next_tier, write_list};
 use super::{Outcome, check, interrupted};
 use crate::format::{Exercise, Library};
-use crate::grade::Grade;
+use crate::grade::Graded;
 use crate::paint::Paint;
 use crate::runner::RunError;
 use crate::workspace::Workspace;
@@ -83,7 +83,7 @@ impl Keys {
 
 /// What ended a wait or a check.
 enum Event {
-    Checked(Grade),
+    Checked(Graded),
     Saved,
     Key(Key),
     Stopped,
@@ -116,8 +116,8 @@ impl Watching<'_> {
                 self.wait(exercise, &mut saves, &mut keys, stop.as_mut()).await?
             };
             let key = match event {
-                Event::Checked(grade) => {
-                    passed = self.report(exercise, &grade, out)?;
+                Event::Checked(graded) => {
+                    passed = self.report(exercise, graded, out).await?;
                     continue;
                 }
                 // An editor may save what is there already: nothing new is to be learned from it.
@@ -186,11 +186,11 @@ impl Watching<'_> {
             return self.wait(exercise, saves, keys, stop).await;
         }
         let enough = Notify::new();
-        let mut grading = std::pin::pin!(grade::grade(exercise, &path, text, self.cluster, enough.notified()));
+        let mut grading = std::pin::pin!(grade::graded(exercise, &path, text, self.cluster, enough.notified()));
         let name = exercise.answer.as_ref();
         let event = loop {
             tokio::select! {
-                grade = &mut grading => return Ok(Event::Checked(grade)),
+                graded = &mut grading => return Ok(Event::Checked(graded)),
                 saved = saves.next(name) => {
                     saved?;
                     if yaml::read(&answer).ok().as_deref() != Some(text) {
@@ -201,9 +201,8 @@ impl Watching<'_> {
                 () = &mut stop => break Event::Stopped,
             }
         };
-        // It takes its namespace away before it ends.
         enough.notify_one();
-        grading.await;
+        grading.await.clean().await;
         Ok(event)
     }
 
@@ -221,12 +220,10 @@ impl Watching<'_> {
         })
     }
 
-    /// Tells and records a result.
-    fn report(&self, exercise: &Exercise, grade: &Grade, out: &mut (dyn Write + Send)) -> anyhow::Result<bool> {
-        let mut text = Vec::new();
-        grade::report(grade, self.options.colour, &mut text)?;
-        out.write_all(&text)?;
-        check::record(&self.workspace, exercise, grade)?;
+    /// Tells and records a result. What is saved or pressed meanwhile is looked at next.
+    async fn report(&self, exercise: &Exercise, graded: Graded, out: &mut (dyn Write + Send)) -> anyhow::Result<bool> {
+        let grade = check::tell(graded, self.options.colour, out).await?;
+        check::record(&self.workspace, exercise, &grade)?;
         let passed = grade.outcome() == Outcome::Pass;
         match self.workspace.next(self.library, Some(exercise))? {
             Some(next) if passed => writeln!(out, "n goes on to {}: {}, {}/task.md", next.name, next.title, next.name)?,
