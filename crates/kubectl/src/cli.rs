@@ -112,7 +112,14 @@ pub(crate) fn parse(arguments: &[OsString]) -> Result<(Globals, Command), u8> {
     let all = std::iter::once(OsString::from("kubectl")).chain(arguments.iter().cloned());
     let parsed = command().try_get_matches_from(all).and_then(|matches| Cli::from_arg_matches(&matches));
     match parsed {
-        Ok(cli) => Ok((cli.globals, cli.command)),
+        Ok(mut cli) => {
+            // The `--user` of these is one whom the role is bound to, not the one who asks.
+            let words: Vec<String> = arguments.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+            if path_of(&words).ends_with("rolebinding") {
+                cli.globals.user = None;
+            }
+            Ok((cli.globals, cli.command))
+        }
         Err(error) => Err(explain(&error, arguments)),
     }
 }
@@ -136,6 +143,14 @@ fn explain(error: &clap::Error, arguments: &[OsString]) -> u8 {
             let refused = refused(&word);
             if let Some(refused) = refused.filter(|_| path == "kubectl") {
                 complain(&refused);
+                return 1;
+            }
+            if path == "kubectl create" {
+                complain(&not_created(&word, &words));
+                return 1;
+            }
+            if matches!(path.as_str(), "kubectl create secret" | "kubectl create service" | "kubectl rollout") {
+                complain(&format!("error: unknown command \"{word}\"\nSee '{path} -h' for help and examples"));
                 return 1;
             }
             let mut text = format!("error: unknown command \"{word}\" for \"{path}\"");
@@ -241,6 +256,17 @@ fn refused(word: &str) -> Option<String> {
             "error: the built-in kubectl has no \"{word}\": use the real one, https://kubernetes.io/docs/tasks/tools/"
         )
     })
+}
+
+/// Nothing of this name is made here.
+fn not_created(word: &str, words: &[String]) -> String {
+    if matches!(word, "ingress" | "ing") {
+        return "error: the built-in kubectl creates no ingress: use the real one, https://kubernetes.io/docs/tasks/tools/"
+            .to_owned();
+    }
+    let begin = words.iter().position(|known| known == word).unwrap_or(words.len());
+    let args: Vec<&str> = words[begin..].iter().map(String::as_str).take_while(|word| !word.starts_with('-')).collect();
+    format!("error: Unexpected args: [{}]\nSee 'kubectl create -h' for help and examples", args.join(" "))
 }
 
 #[cfg(test)]

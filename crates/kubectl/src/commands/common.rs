@@ -38,16 +38,38 @@ pub(crate) enum DryRun {
     Server,
 }
 
-impl Writing {
+impl DryRun {
     /// # Errors
     /// A word that is none of the three.
-    pub(crate) fn dry(&self) -> Outcome<DryRun> {
-        match self.dry_run.as_str() {
+    pub(crate) fn parse(word: &str) -> Outcome<Self> {
+        match word {
             "" | "none" | "false" => Ok(DryRun::No),
             "client" | "true" | "unchanged" => Ok(DryRun::Client),
             "server" => Ok(DryRun::Server),
             other => fail(format!("Invalid dry-run value ({other}). Must be \"none\", \"server\", or \"client\".")),
         }
+    }
+
+    /// What ends each line of what was only tried.
+    pub(crate) fn suffix(self) -> &'static str {
+        match self {
+            DryRun::No => "",
+            DryRun::Client => " (dry run)",
+            DryRun::Server => " (server dry run)",
+        }
+    }
+}
+
+impl Writing {
+    /// In this form, and otherwise as nothing was said.
+    pub(crate) fn plain(output: Option<String>) -> Self {
+        Writing { output, ..Writing::default() }
+    }
+
+    /// # Errors
+    /// A word that is none of the three.
+    pub(crate) fn dry(&self) -> Outcome<DryRun> {
+        DryRun::parse(&self.dry_run)
     }
 
     /// How results are told.
@@ -94,12 +116,7 @@ impl Teller {
             Some(printer) => say(&printer.print(object)?),
             None => {
                 let name = object::name(object);
-                let suffix = match self.dry {
-                    DryRun::No => "",
-                    DryRun::Client => " (dry run)",
-                    DryRun::Server => " (server dry run)",
-                };
-                say(&format!("{name} {what}{suffix}\n"));
+                say(&format!("{name} {what}{}\n", self.dry.suffix()));
             }
         }
         Ok(())

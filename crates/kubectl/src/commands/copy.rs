@@ -49,7 +49,10 @@ fn place(word: &str) -> Outcome<Option<Place>> {
     let Some((pod, path)) = word.split_once(':').filter(|(pod, _)| !pod.starts_with(['.', '/'])) else {
         return Ok(None);
     };
-    if pod.is_empty() || path.is_empty() {
+    if path.is_empty() {
+        return fail("filepath can not be empty");
+    }
+    if pod.is_empty() {
         return fail("filespec must match the canonical format: [[namespace/]pod:]file/path");
     }
     let parts: Vec<&str> = pod.split('/').collect();
@@ -67,7 +70,7 @@ pub(crate) async fn run(session: &Session, arguments: Arguments) -> Outcome {
         return fail("source and destination are required\nSee 'kubectl cp -h' for help and examples");
     };
     match (place(source)?, place(destination)?) {
-        (Some(from), Some(to)) if from.pod != to.pod => fail("one of src or dest must be a local file specification"),
+        (Some(_), Some(_)) => fail("one of src or dest must be a local file specification"),
         (Some(from), None) => download(session, &arguments, &from, FilePath::new(destination)).await,
         (None, Some(to)) => upload(session, &arguments, source, &to).await,
         _ => fail("one of src or dest must be a remote file specification"),
@@ -198,7 +201,7 @@ async fn download(session: &Session, arguments: &Arguments, from: &Place, to: &F
     // tar goes on after a file that it cannot read, and has said so; what it has packed is kept.
     run_there(session, &pod, &container, &["tar", "cf", "-", &from.path], None, &mut file).await?;
     file.rewind().map_err(|error| Failure::Text(error.to_string()))?;
-    unpack(file, &from.path, to, &pod)
+    unpack(file, from, to)
 }
 
 /// The name in the archive without its beginning and without steps up.
@@ -208,7 +211,8 @@ fn inside(name: &FilePath, prefix: &FilePath) -> Option<PathBuf> {
     plain.then(|| rest.components().filter(|part| matches!(part, Component::Normal(_))).collect())
 }
 
-fn unpack(file: File, remote: &str, to: &FilePath, pod: &Value) -> Outcome {
+fn unpack(file: File, from: &Place, to: &FilePath) -> Outcome {
+    let remote = from.path.as_str();
     let prefix: PathBuf =
         FilePath::new(remote).components().filter(|part| matches!(part, Component::Normal(_))).collect();
     let base = prefix.file_name().map(PathBuf::from).unwrap_or_default();
@@ -237,14 +241,12 @@ fn unpack(file: File, remote: &str, to: &FilePath, pod: &Value) -> Outcome {
             std::fs::create_dir_all(&target).map_err(|error| failed(&target, error))?;
         } else if kind.is_symlink() {
             let link = entry.link_name().ok().flatten().unwrap_or_default().into_owned();
-            let namespace = text(pod, &["metadata", "namespace"]);
-            let pod = text(pod, &["metadata", "name"]);
             complain(&format!(
                 "warning: skipping symlink: {} -> {} (consider using \"kubectl exec -n {} {} -- tar cf - {} | tar xf -\")",
                 quoted(&target.to_string_lossy()),
                 quoted(&link.to_string_lossy()),
-                quoted(namespace),
-                quoted(pod),
+                quoted(from.namespace.as_deref().unwrap_or_default()),
+                quoted(&from.pod),
                 quoted(remote),
             ));
         } else if kind.is_file() {

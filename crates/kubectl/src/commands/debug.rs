@@ -9,7 +9,7 @@ use super::common::duration;
 use super::exec::{Streams, attach_to, connect, of};
 use crate::failure::{Outcome, fail};
 use crate::http_call::STRATEGIC;
-use crate::print::complain;
+use crate::print::{complain, say_line};
 use crate::session::Session;
 
 #[derive(Args, Debug)]
@@ -66,15 +66,24 @@ pub(crate) async fn run(session: &Session, arguments: Arguments) -> Outcome {
             "the built-in kubectl debugs no copies: use the real one, https://kubernetes.io/docs/tasks/tools/",
         );
     }
-    let Some(image) = arguments.image.as_deref() else { return fail("you must specify --image") };
+    let Some(image) = arguments.image.as_deref() else {
+        return fail("you must specify --image when not using --copy-to.");
+    };
+    if arguments.profile == "legacy" {
+        complain(
+            "--profile=legacy is deprecated and will be removed in the future. It is recommended to explicitly specify a profile, for example \"--profile=general\".",
+        );
+    }
     if arguments.tty && !arguments.stdin {
         return fail("-i/--stdin is required for containers with -t/--tty=true");
     }
     let name = arguments.container.clone().unwrap_or_else(|| format!("debugger-{}", suffix()));
     let mut container = json!({
         "name": name, "image": image, "terminationMessagePolicy": "File",
-        "imagePullPolicy": arguments.image_pull_policy.as_deref().unwrap_or("IfNotPresent"),
     });
+    if let Some(policy) = &arguments.image_pull_policy {
+        container["imagePullPolicy"] = policy.as_str().into();
+    }
     if !arguments.command.is_empty() {
         container["command"] = arguments.command.clone().into();
     }
@@ -107,11 +116,11 @@ fn streams(arguments: &Arguments) -> Option<Streams> {
 async fn in_pod(session: &Session, arguments: &Arguments, word: &str, name: &str, mut container: Value) -> Outcome {
     let pod = session.pod(word).await?;
     if arguments.container.is_none() && !arguments.quiet {
-        complain(&format!("Defaulting debug container name to {name}."));
+        say_line(&format!("Defaulting debug container name to {name}."));
     }
     if let Some(target) = &arguments.target {
         if !arguments.quiet {
-            complain(&format!(
+            say_line(&format!(
                 "Targeting container \"{target}\". If you don't see processes from this container it may be because the container runtime doesn't support this feature."
             ));
         }
@@ -128,7 +137,7 @@ async fn in_pod(session: &Session, arguments: &Arguments, word: &str, name: &str
             statuses.iter().find(|status| text(status, &["name"]) == name).map(|status| status["state"].clone());
         match state {
             Some(state) if state.get("running").is_some() => {
-                if streams.tty && !streams.quiet {
+                if streams.stdin && !streams.quiet {
                     complain("If you don't see a command prompt, try pressing enter.");
                 }
                 return connect(session, of(&now, "attach").query("container", name), &streams).await;
@@ -167,7 +176,7 @@ async fn on_node(session: &Session, arguments: &Arguments, node: &str, mut conta
     let pods = Path::new("/api/v1/namespaces").segment(&namespace).segment("pods");
     session.send(http::Method::POST, &pods.query("fieldManager", "kubectl-debug"), &pod).await?;
     if !arguments.quiet {
-        complain(&format!("Creating debugging pod {name} with container debugger on node {node}."));
+        say_line(&format!("Creating debugging pod {name} with container debugger on node {node}."));
     }
     match streams(arguments) {
         Some(streams) => attach_to(session, &namespace, &name, "debugger", &streams, duration("1m")?).await,

@@ -128,7 +128,7 @@ pub(crate) async fn attach(session: &Session, arguments: Attach) -> Outcome {
             complain(&format!("error: Unable to use a TTY - container {container} did not allocate one"));
         }
     }
-    if streams.stdin && streams.tty && !streams.quiet {
+    if streams.stdin && !streams.quiet {
         complain("If you don't see a command prompt, try pressing enter.");
     }
     connect(session, of(&pod, "attach").query("container", &container), &streams).await

@@ -18,6 +18,7 @@ mod debug;
 mod delete;
 mod describe;
 mod diff;
+mod drain;
 mod events;
 mod exec;
 mod explain;
@@ -67,7 +68,7 @@ pub(crate) enum Command {
     /// Mark node as schedulable
     Uncordon(nodes::Cordon),
     /// Drain node in preparation for maintenance
-    Drain(nodes::Drain),
+    Drain(drain::Arguments),
     /// Update the taints on one or more nodes
     Taint(nodes::Taint),
     /// Show details of a specific resource or group of resources
@@ -130,7 +131,7 @@ pub(crate) async fn run(session: &Session, command: Command) -> Outcome {
         Command::Top(arguments) => top::run(session, arguments).await,
         Command::Cordon(arguments) => nodes::cordon(session, arguments, true).await,
         Command::Uncordon(arguments) => nodes::cordon(session, arguments, false).await,
-        Command::Drain(arguments) => nodes::drain(session, arguments).await,
+        Command::Drain(arguments) => drain::run(session, arguments).await,
         Command::Taint(arguments) => nodes::taint(session, arguments).await,
         Command::Describe(arguments) => describe::run(session, arguments).await,
         Command::Logs(arguments) => logs::run(session, arguments).await,

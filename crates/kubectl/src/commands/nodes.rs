@@ -1,19 +1,14 @@
-//! `kubectl cordon`, `uncordon`, `drain`, `taint`
-
-use std::time::Duration;
+//! `kubectl cordon`, `uncordon`, `taint`
 
 use clap::Args;
-use http::Method;
 use podlab_api::json::{list, text, truth};
-use podlab_client::Path;
 use serde_json::{Value, json};
 
-use super::common::{DryRun, Writing, duration, pause};
-use super::delete::gone;
+use super::common::{DryRun, Writing};
 use crate::failure::{Failure, Outcome, fail, together};
 use crate::find::{Choice, Found};
 use crate::http_call::{MERGE, STRATEGIC};
-use crate::print::{complain, say_line};
+use crate::print::say_line;
 use crate::session::Session;
 
 #[derive(Args, Debug)]
@@ -28,8 +23,9 @@ pub(crate) struct Cordon {
     dry_run: String,
 }
 
-async fn nodes(
+pub(super) async fn nodes(
     session: &Session,
+    command: &str,
     words: &[String],
     selector: Option<&String>,
     all: bool,
@@ -43,213 +39,39 @@ async fn nodes(
     );
     let choice = Choice { selector: selector.cloned(), all, ..Choice::default() };
     if named.len() == 1 && selector.is_none() && !all {
-        return fail("error: USAGE: NODE [NODE...] [flags]\nSee the command's -h for help and examples");
+        return fail(format!("USAGE: {command} NODE [flags]\nSee 'kubectl {command} -h' for help and examples"));
+    }
+    if named.len() > 1 && selector.is_some() {
+        let why = "cannot specify both a node name and a --selector option";
+        return fail(format!("{why}\nSee 'kubectl {command} -h' for help and examples"));
     }
     session.found(&named, &choice).await
 }
 
 pub(crate) async fn cordon(session: &Session, arguments: Cordon, closed: bool) -> Outcome {
-    let (found, mut failures) = nodes(session, &arguments.words, arguments.selector.as_ref(), false).await?;
+    let dry = DryRun::parse(&arguments.dry_run)?;
+    let command = if closed { "cordon" } else { "uncordon" };
+    let (found, mut failures) = nodes(session, command, &arguments.words, arguments.selector.as_ref(), false).await?;
     for one in &found {
-        if let Err(failure) = close(session, one, closed, arguments.dry_run != "none").await {
+        if let Err(failure) = close(session, one, closed, dry).await {
             failures.push(failure);
         }
     }
     together(failures)
 }
 
-async fn close(session: &Session, node: &Found, closed: bool, dry: bool) -> Outcome {
+pub(super) async fn close(session: &Session, node: &Found, closed: bool, dry: DryRun) -> Outcome {
     let word = if closed { "cordoned" } else { "uncordoned" };
-    let suffix = if dry { " (dry run)" } else { "" };
+    let suffix = dry.suffix();
     if truth(&node.object, &["spec", "unschedulable"]) == closed {
         say_line(&format!("{} already {word}{suffix}", node.name()));
         return Ok(());
     }
-    if !dry {
+    if dry == DryRun::No {
         let value = if closed { Value::Bool(true) } else { Value::Null };
         session.patch(&node.path(), STRATEGIC, &json!({ "spec": { "unschedulable": value } })).await?;
     }
     say_line(&format!("{} {word}{suffix}", node.name()));
-    Ok(())
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct Drain {
-    /// NODE...
-    words: Vec<String>,
-    /// Only nodes with these labels
-    #[arg(short = 'l', long)]
-    selector: Option<String>,
-    /// Also Pods that nobody makes again
-    #[arg(long)]
-    force: bool,
-    /// Leave the Pods of DaemonSets
-    #[arg(long)]
-    ignore_daemonsets: bool,
-    /// Also Pods that lose what is in their emptyDirs
-    #[arg(long)]
-    delete_emptydir_data: bool,
-    /// Seconds to end in; -1 is what the Pod says
-    #[arg(long, default_value_t = -1)]
-    grace_period: i64,
-    /// How long; 0 is for ever
-    #[arg(long, default_value = "0s")]
-    timeout: String,
-    /// Only Pods with these labels
-    #[arg(long)]
-    pod_selector: Option<String>,
-    /// Delete, whatever budgets say
-    #[arg(long)]
-    disable_eviction: bool,
-    /// none, client or server
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "client", default_value = "none")]
-    dry_run: String,
-}
-
-pub(crate) async fn drain(session: &Session, arguments: Drain) -> Outcome {
-    let (found, mut failures) = nodes(session, &arguments.words, arguments.selector.as_ref(), false).await?;
-    let timeout = duration(&arguments.timeout)?;
-    let dry = arguments.dry_run != "none";
-    for node in &found {
-        close(session, node, true, dry).await?;
-    }
-    for node in &found {
-        let drained = empty(session, &arguments, node, dry);
-        let ended = match timeout.is_zero() {
-            true => drained.await,
-            false => match tokio::time::timeout(timeout, drained).await {
-                Ok(ended) => ended,
-                Err(_) => fail("drain did not complete within the timeout"),
-            },
-        };
-        match ended {
-            Ok(()) => say_line(&format!("{} drained{}", node.name(), if dry { " (dry run)" } else { "" })),
-            Err(failure) => {
-                let why = format!(
-                    "unable to drain node \"{}\" due to error: {}, continuing command...",
-                    node.object_name(),
-                    failure.message()
-                );
-                complain(&format!("error: {why}"));
-                failures.push(Failure::Raw(format!(
-                    "There are pending nodes to be drained:\n {}\nerror: {}",
-                    node.object_name(),
-                    failure.message()
-                )));
-            }
-        }
-    }
-    together(failures)
-}
-
-async fn empty(session: &Session, arguments: &Drain, node: &Found, dry: bool) -> Outcome {
-    let mut path = Path::new("/api/v1/pods").query("fieldSelector", &format!("spec.nodeName={}", node.object_name()));
-    if let Some(selector) = &arguments.pod_selector {
-        path = path.query("labelSelector", selector);
-    }
-    let pods = session.get(&path).await?;
-    let named = |pods: &[&Value]| {
-        let names: Vec<String> = pods
-            .iter()
-            .map(|pod| format!("{}/{}", text(pod, &["metadata", "namespace"]), text(pod, &["metadata", "name"])))
-            .collect();
-        names.join(", ")
-    };
-    let (mut leaving, mut left, mut alone, mut data) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for pod in list(&pods, &["items"]) {
-        let annotated = !text(pod, &["metadata", "annotations", "kubernetes.io/config.mirror"]).is_empty();
-        let owner = list(pod, &["metadata", "ownerReferences"]).iter().find(|owner| truth(owner, &["controller"]));
-        let done = matches!(text(pod, &["status", "phase"]), "Succeeded" | "Failed");
-        match owner.map(|owner| text(owner, &["kind"])) {
-            _ if annotated => continue,
-            Some("DaemonSet") if !done => {
-                left.push(pod);
-                continue;
-            }
-            None if !done => alone.push(pod),
-            _ => {}
-        }
-        if !done && list(pod, &["spec", "volumes"]).iter().any(|volume| volume.get("emptyDir").is_some()) {
-            data.push(pod);
-        }
-        leaving.push(pod);
-    }
-    let mut refused = Vec::new();
-    if !data.is_empty() && !arguments.delete_emptydir_data {
-        refused.push(format!(
-            "cannot delete Pods with local storage (use --delete-emptydir-data to override): {}",
-            named(&data)
-        ));
-    }
-    if !alone.is_empty() && !arguments.force {
-        refused.push(
-            format!(
-                "cannot delete cannot delete Pods that declare no controller (use --force to override): {}",
-                named(&alone)
-            )
-            .replace("cannot delete cannot", "cannot"),
-        );
-    }
-    if !left.is_empty() && !arguments.ignore_daemonsets {
-        refused.push(format!(
-            "cannot delete DaemonSet-managed Pods (use --ignore-daemonsets to ignore): {}",
-            named(&left)
-        ));
-    }
-    match refused.as_slice() {
-        [] => {}
-        [one] => return fail(one.as_str()),
-        all => return fail(format!("[{}]", all.join(", "))),
-    }
-    if !alone.is_empty() {
-        complain(&format!("Warning: deleting Pods that declare no controller: {}", named(&alone)));
-    }
-    if !left.is_empty() {
-        complain(&format!("Warning: ignoring DaemonSet-managed Pods: {}", named(&left)));
-    }
-    let kind = session.kind_of("v1", "Pod").await?;
-    for pod in &leaving {
-        let (namespace, name) = (text(pod, &["metadata", "namespace"]), text(pod, &["metadata", "name"]));
-        if dry {
-            say_line(&format!("evicting pod {namespace}/{name} (dry run)"));
-            continue;
-        }
-        say_line(&format!(
-            "{} pod {namespace}/{name}",
-            if arguments.disable_eviction { "deleting" } else { "evicting" }
-        ));
-        let mut options = json!({});
-        if arguments.grace_period >= 0 {
-            options["gracePeriodSeconds"] = arguments.grace_period.into();
-        }
-        let object = kind.object(Some(namespace), name);
-        let eviction = json!({
-            "apiVersion": "policy/v1", "kind": "Eviction", "metadata": { "name": name, "namespace": namespace }, "deleteOptions": options,
-        });
-        loop {
-            let asked = match arguments.disable_eviction {
-                true => session.send(Method::DELETE, &object, &options).await,
-                false => session.send(Method::POST, &object.clone().segment("eviction"), &eviction).await,
-            };
-            match asked {
-                Ok(_) => break,
-                Err(failure) if failure.is_not_found() => break,
-                Err(failure) if failure.reason() == "TooManyRequests" => {
-                    complain(&format!(
-                        "error when evicting pods/\"{name}\" -n \"{namespace}\" (will retry after 5s): {}",
-                        failure.message()
-                    ));
-                    pause(Duration::from_secs(5)).await;
-                }
-                Err(failure) => return Err(failure),
-            }
-        }
-    }
-    for pod in leaving.iter().filter(|_| !dry) {
-        let (namespace, name) = (text(pod, &["metadata", "namespace"]), text(pod, &["metadata", "name"]));
-        gone(session, &kind, Some(namespace), name, text(pod, &["metadata", "uid"])).await?;
-        say_line(&format!("pod/{name} evicted"));
-    }
     Ok(())
 }
 
@@ -295,7 +117,7 @@ pub(crate) async fn taint(session: &Session, arguments: Taint) -> Outcome {
     if added.is_empty() && removed.is_empty() {
         return fail("at least one taint update is required");
     }
-    let (found, mut failures) = nodes(session, &names, arguments.selector.as_ref(), arguments.all).await?;
+    let (found, mut failures) = nodes(session, "taint", &names, arguments.selector.as_ref(), arguments.all).await?;
     let mut teller = arguments.writing.teller()?;
     for node in &found {
         let mut taints: Vec<Value> = list(&node.object, &["spec", "taints"]).to_vec();

@@ -1,12 +1,13 @@
 //! `kubectl rollout status`, `restart`, `history`, `pause`, `resume`, `undo`
 
 use clap::{Args, Subcommand};
-use podlab_api::json::{at, integer, list, text};
+use podlab_api::json::{at, integer, list, text, truth};
 use podlab_client::Path;
 use serde_json::{Value, json};
 
-use super::common::{Writing, duration};
+use super::common::{DryRun, Writing, duration};
 use super::delete;
+use crate::describe;
 use crate::failure::{Failure, Outcome, fail, together};
 use crate::find::{Choice, Found};
 use crate::http_call::{MERGE, STRATEGIC};
@@ -43,6 +44,9 @@ enum Command {
     History {
         #[command(flatten)]
         of: Of,
+        /// The Pods of this revision
+        #[arg(long, default_value_t = 0)]
+        revision: i64,
     },
     /// Mark the provided resource as paused
     Pause {
@@ -61,6 +65,9 @@ enum Command {
         /// The revision to go back to; 0 is the one before
         #[arg(long, default_value_t = 0)]
         to_revision: i64,
+        /// none, client or server
+        #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "client", default_value = "none")]
+        dry_run: String,
     },
 }
 
@@ -74,22 +81,40 @@ struct Of {
 
 const REVISION: &str = "deployment.kubernetes.io/revision";
 
-async fn found(session: &Session, of: &Of) -> Outcome<(Vec<Found>, Vec<Failure>)> {
+/// The Deployments; `refusal` is what is said of another kind.
+async fn found(session: &Session, of: &Of, refusal: impl Fn(&Found) -> String) -> Outcome<(Vec<Found>, Vec<Failure>)> {
     if of.words.is_empty() && of.choice.files.is_empty() {
         return fail("required resource not specified");
     }
-    let (found, failures) = session.found(&of.words, &of.choice).await?;
+    let mut choice = of.choice.clone();
+    // A type alone is all of it.
+    choice.all |= matches!(of.words.as_slice(), [only] if !only.contains('/')) && choice.selector.is_none();
+    let (found, failures) = session.found(&of.words, &choice).await?;
     match found.iter().find(|one| one.kind.kind != "Deployment") {
-        Some(other) => fail(format!("no status viewer has been implemented for {}", other.kind.kind)),
+        Some(other) => fail(refusal(other)),
         None => Ok((found, failures)),
     }
+}
+
+fn no(what: &str) -> impl Fn(&Found) -> String {
+    move |one| format!("no {what} has been implemented for \"{}\"", one.kind.kind)
+}
+
+/// `pods "alone" restarting is not supported`
+fn not(doing: &str) -> impl Fn(&Found) -> String {
+    move |one| format!("{} \"{}\" {doing} is not supported", one.kind.resource(), one.object_name())
+}
+
+fn is_paused(deployment: &Value) -> bool {
+    truth(deployment, &["spec", "paused"])
 }
 
 pub(crate) async fn run(session: &Session, arguments: Arguments) -> Outcome {
     match arguments.command {
         Command::Status { of, watch, timeout } => {
             let timeout = duration(&timeout)?;
-            let (found, mut failures) = found(session, &of).await?;
+            let viewer = |one: &Found| format!("no status viewer has been implemented for {}", one.kind.kind);
+            let (found, mut failures) = found(session, &of, viewer).await?;
             for one in &found {
                 let status = status(session, one, watch);
                 if timeout.is_zero() {
@@ -106,20 +131,40 @@ pub(crate) async fn run(session: &Session, arguments: Arguments) -> Outcome {
         Command::Restart { of, writing } => {
             let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
             let patch = json!({ "spec": { "template": { "metadata": { "annotations": { "kubectl.kubernetes.io/restartedAt": now } } } } });
+            if writing.dry()? != DryRun::No {
+                return fail("unknown flag: --dry-run\nSee 'kubectl rollout restart --help' for usage.");
+            }
             let mut teller = writing.teller()?;
-            let (found, failures) = found(session, &of).await?;
+            let (found, mut failures) = found(session, &of, not("restarting")).await?;
             for one in &found {
+                if is_paused(&one.object) {
+                    let which = format!("{} \"{}\"", one.kind.resource(), one.object_name());
+                    let why = format!("{which} can't restart paused deployment (run rollout resume first)");
+                    failures.push(Failure::Text(why));
+                    continue;
+                }
                 let path = writing.on(one.path(), "kubectl-rollout")?;
                 let object = session.patch(&path, STRATEGIC, &patch).await?;
                 teller.tell(&object, "restarted")?;
             }
             together(failures)
         }
-        Command::History { of } => {
-            let (found, failures) = found(session, &of).await?;
+        Command::History { of, revision: wanted } => {
+            if wanted < 0 {
+                return fail("revision must be a positive integer: ".to_owned() + &wanted.to_string());
+            }
+            let (found, failures) = found(session, &of, no("history viewer")).await?;
             for one in &found {
                 let mut sets = sets(session, one).await?;
                 sets.sort_by_key(revision);
+                if wanted > 0 {
+                    let Some(set) = sets.iter().find(|set| revision(set) == wanted) else {
+                        return fail("unable to find the specified revision");
+                    };
+                    let template = describe::template(at(set, &["spec", "template"]));
+                    say(&format!("{} with revision #{wanted}\n{template}\n", one.name()));
+                    continue;
+                }
                 let mut table = "REVISION\tCHANGE-CAUSE\n".to_owned();
                 for set in &sets {
                     let cause = match text(set, &["metadata", "annotations", "kubernetes.io/change-cause"]) {
@@ -134,10 +179,11 @@ pub(crate) async fn run(session: &Session, arguments: Arguments) -> Outcome {
         }
         Command::Pause { of } => pause(session, &of, true).await,
         Command::Resume { of } => pause(session, &of, false).await,
-        Command::Undo { of, to_revision } => {
-            let (found, failures) = found(session, &of).await?;
+        Command::Undo { of, to_revision, dry_run } => {
+            let dry = DryRun::parse(&dry_run)?;
+            let (found, failures) = found(session, &of, no("rollbacker")).await?;
             for one in &found {
-                undo(session, one, to_revision).await?;
+                undo(session, one, to_revision, dry).await?;
             }
             together(failures)
         }
@@ -145,11 +191,12 @@ pub(crate) async fn run(session: &Session, arguments: Arguments) -> Outcome {
 }
 
 async fn pause(session: &Session, of: &Of, paused: bool) -> Outcome {
-    let (found, mut failures) = found(session, of).await?;
     let word = if paused { "paused" } else { "resumed" };
+    let doing = if paused { "pausing" } else { "resuming" };
+    let (found, mut failures) = found(session, of, not(doing)).await?;
     for one in &found {
-        if at(&one.object, &["spec", "paused"]).as_bool().unwrap_or_default() == paused {
-            let already = if paused { "already paused" } else { "is not paused" };
+        if is_paused(&one.object) == paused {
+            let already = if paused { "is already paused" } else { "is not paused" };
             failures.push(Failure::Text(format!("{} \"{}\" {already}", one.kind.resource(), one.object_name())));
             continue;
         }
@@ -172,7 +219,12 @@ async fn sets(session: &Session, one: &Found) -> Outcome<Vec<Value>> {
     Ok(list(&all, &["items"]).iter().filter(owned).cloned().collect())
 }
 
-async fn undo(session: &Session, one: &Found, to: i64) -> Outcome {
+async fn undo(session: &Session, one: &Found, to: i64, dry: DryRun) -> Outcome {
+    if is_paused(&one.object) {
+        return fail(
+            "you cannot rollback a paused deployment; resume it first with 'kubectl rollout resume' and try again",
+        );
+    }
     let mut sets = sets(session, one).await?;
     sets.sort_by_key(revision);
     let target = match to {
@@ -185,11 +237,17 @@ async fn undo(session: &Session, one: &Found, to: i64) -> Outcome {
             to => fail(format!("unable to find specified revision {to} in history")),
         };
     };
+    if dry == DryRun::Client {
+        let template = describe::template(at(target, &["spec", "template"]));
+        say_line(&format!("{} {template}{}", one.name(), dry.suffix()));
+        return Ok(());
+    }
     let mut template = at(target, &["spec", "template"]).clone();
     if let Some(labels) = template.pointer_mut("/metadata/labels").and_then(Value::as_object_mut) {
         labels.remove("pod-template-hash");
     }
-    if at(&one.object, &["spec", "template", "spec"]) == at(&template, &["spec"]) {
+    // All of it: a restart changes nothing but an annotation.
+    if at(&one.object, &["spec", "template"]) == &template {
         say_line(&format!(
             "{} skipped rollback (current template already matches revision {})",
             one.name(),
@@ -198,8 +256,9 @@ async fn undo(session: &Session, one: &Found, to: i64) -> Outcome {
         return Ok(());
     }
     let patch = json!([{ "op": "replace", "path": "/spec/template", "value": template }]);
-    session.patch(&one.path(), "application/json-patch+json", &patch).await?;
-    say_line(&format!("{} rolled back", one.name()));
+    let path = if dry == DryRun::Server { one.path().query("dryRun", "All") } else { one.path() };
+    session.patch(&path, "application/json-patch+json", &patch).await?;
+    say_line(&format!("{} rolled back{}", one.name(), dry.suffix()));
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use super::apply::with_last_applied;
 use super::common::{DryRun, Writing};
 use super::exec::{Streams, attach_to};
 use crate::failure::{Outcome, fail};
-use crate::print::say_line;
+use crate::print::{quoted, say_line};
 use crate::session::Session;
 
 #[derive(Args, Debug)]
@@ -87,6 +87,9 @@ pub(crate) async fn run(session: &Session, arguments: Arguments) -> Outcome {
         Some(image) if !image.is_empty() => image,
         _ => return fail("required flag(s) \"image\" not set"),
     };
+    if let Some(why) = wrong_image(image) {
+        return fail(format!("Invalid image name {}: {why}", quoted(image)));
+    }
     let attach = arguments.attach || arguments.stdin || arguments.tty;
     if arguments.tty && !arguments.stdin {
         return fail("-i/--stdin is required for containers with -t/--tty=true");
@@ -96,10 +99,12 @@ pub(crate) async fn run(session: &Session, arguments: Arguments) -> Outcome {
     }
     let dry = arguments.writing.dry()?;
     if attach && dry != DryRun::No {
-        return fail("--dry-run=server can't be used with attached containers options (--attach, --stdin, or --tty)");
+        return fail(
+            "--dry-run=[server|client] can't be used with attached containers options (--attach, --stdin, or --tty)\nSee 'kubectl run -h' for help and examples",
+        );
     }
     if arguments.expose && arguments.port.is_none() {
-        return fail("--port must be set when exposing a service");
+        return fail("--port must be set when exposing a service\nSee 'kubectl run -h' for help and examples");
     }
     let mut pod = pod(&arguments, name, image)?;
     let namespace = session.namespace()?;
@@ -126,6 +131,10 @@ pub(crate) async fn run(session: &Session, arguments: Arguments) -> Outcome {
         let path = arguments.writing.on(kind.collection(Some(&namespace)), "kubectl-run")?;
         let made = session.make(path, &service, dry).await?;
         teller.tell(&made, "created")?;
+        if arguments.writing.output.as_deref() == Some("yaml") {
+            // The real one separates them once more than its printer does.
+            say_line("---");
+        }
     }
     if !attach {
         return teller.tell(&made, "created");
@@ -140,6 +149,38 @@ pub(crate) async fn run(session: &Session, arguments: Arguments) -> Outcome {
         }
     }
     ended
+}
+
+/// Why this names no image (github.com/distribution/reference): `HOST/PATH:TAG@DIGEST`, of which only PATH must be there.
+fn wrong_image(image: &str) -> Option<&'static str> {
+    let (rest, digest) = image.split_once('@').map_or((image, None), |(rest, digest)| (rest, Some(digest)));
+    let (path, tag) = match rest.rsplit_once(':') {
+        Some((path, tag)) if !tag.contains('/') => (path, Some(tag)),
+        _ => (rest, None),
+    };
+    let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    let tag_right = tag.is_none_or(|tag| {
+        tag.len() <= 128
+            && tag.bytes().next().is_some_and(word)
+            && tag.bytes().all(|byte| word(byte) || matches!(byte, b'.' | b'-'))
+    });
+    let digest_right = digest.is_none_or(|digest| {
+        let (_, hex) = digest.split_once(':').unwrap_or_default();
+        hex.len() >= 32 && hex.bytes().all(|byte| byte.is_ascii_hexdigit())
+    });
+    let path = match path.split_once('/') {
+        Some((host, path)) if host.contains(['.', ':']) || host == "localhost" => path,
+        _ => path,
+    };
+    let part_right = |part: &str| {
+        part.starts_with(|first: char| first.is_ascii_alphanumeric())
+            && part.ends_with(|last: char| last.is_ascii_alphanumeric())
+            && part
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'_' | b'-'))
+    };
+    let right = tag_right && digest_right && path.split('/').all(part_right);
+    (!right).then_some("invalid reference format")
 }
 
 fn pod(arguments: &Arguments, name: &str, image: &str) -> Outcome<Value> {
@@ -205,4 +246,16 @@ fn pod(arguments: &Arguments, name: &str, image: &str) -> Outcome<Value> {
         pod = merged.map_err(|error| crate::failure::Failure::Text(error.to_string()))?;
     }
     Ok(pod)
+}
+
+#[test]
+fn images_are_named_as_references_are() {
+    for right in
+        ["nginx", "gcr.io/kuar-demo/kuard-amd64:1", "localhost:5000/a/b", "a@sha256:00000000000000000000000000000000"]
+    {
+        assert_eq!(wrong_image(right), None, "{right}");
+    }
+    for wrong in ["NGINX", "NGINX:::", "a:", "", "-a", "a/", "a@sha256:1", "a b", "a:-"] {
+        assert_eq!(wrong_image(wrong), Some("invalid reference format"), "{wrong}");
+    }
 }

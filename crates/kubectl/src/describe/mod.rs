@@ -88,6 +88,13 @@ impl About<'_> {
     }
 }
 
+/// The description of what a Pod is made from. The real one leaves its tabs as they are.
+pub(crate) fn template(template: &Value) -> String {
+    let mut page = Page::default();
+    workload::template(&mut page, template);
+    page.text
+}
+
 /// The description of an object.
 pub(crate) async fn describe(about: &About<'_>, kind: &Kind, object: &Value) -> Outcome<String> {
     let mut page = Page::default();

@@ -112,7 +112,7 @@ fn conditions(page: &mut Page, status: &Value) {
     }
 }
 
-fn template(page: &mut Page, template: &Value) {
+pub(super) fn template(page: &mut Page, template: &Value) {
     let spec = at(template, &["spec"]);
     page.line(0, "Pod Template:");
     labels(page, "  Labels", at(template, &["metadata", "labels"]));

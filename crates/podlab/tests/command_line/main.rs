@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod book;
+mod both_clients;
 mod class;
 mod clients;
 mod clock;
