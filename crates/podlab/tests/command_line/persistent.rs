@@ -138,9 +138,13 @@ fn volumes_made_by_hand_are_kept_or_deleted_as_they_say() {
     // Who takes its claim off gives it to the next: with everything that is on it.
     rig.create::<PersistentVolumeClaim>(&claim("next", Some("local-storage")));
     typed.run("patch pv kept --type=merge --patch={\"spec\":{\"claimRef\":null}}");
-    rig.create::<Pod>(&pod("next", "next", &json!({})));
+    let mut next = pod("next", "next", &json!({}));
+    next["spec"]["volumes"][0]["persistentVolumeClaim"]["readOnly"] = json!(true);
+    rig.create::<Pod>(&next);
     rig.until_ready("next");
-    assert_eq!(std::fs::read_to_string(on_disk(&rig, "node1", "/srv/kept/log")).unwrap(), "here\nhere\n");
+    assert_eq!(typed.run("exec next -- cat /v/log"), "here\n");
+    assert!(typed.run("logs next").contains("Read-only file system"));
+    assert_eq!(std::fs::read_to_string(on_disk(&rig, "node1", "/srv/kept/log")).unwrap(), "here\n");
     rig.cluster.stop();
 }
 

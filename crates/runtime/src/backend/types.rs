@@ -188,7 +188,7 @@ pub enum VolumeSource {
     /// An empty directory that lives as long as the Pod.
     EmptyDir { memory: bool, size_limit: Option<u64> },
     /// A path on the node's own disk (never the learner's), checked as the `type` says.
-    HostPath { path: String, kind: String },
+    HostPath { path: String, kind: String, read_only: bool },
     /// Files made from ConfigMaps, Secrets, the downward API and tokens, published atomically.
     /// In `memory` (Secrets, tokens: projected volumes), what is secret never reaches a disk.
     Files { files: BTreeMap<String, ProjectedFile>, memory: bool },

@@ -220,6 +220,13 @@ impl Snapshot {
         &self.groups
     }
 
+    /// Whether a Pod that has a place uses a claim.
+    #[must_use]
+    pub fn is_claim_used(&self, namespace: &str, claim: &str) -> bool {
+        let uses = |pod: &PodInfo| pod.namespace == namespace && pod.claims.iter().any(|known| known == claim);
+        self.placed.values().any(|(_, pod)| uses(pod))
+    }
+
     /// The values that nodes have of a label.
     pub fn domains(&self, key: &str) -> impl Iterator<Item = &str> {
         self.topologies.get(key).into_iter().flat_map(|values| values.keys().map(String::as_str))

@@ -199,6 +199,28 @@ fn golden_494_a_claim_that_is_not_bound() {
 }
 
 #[test]
+fn a_claim_for_one_pod_is_for_one_pod() {
+    let mut one = cluster([node("node1", "4", json!({}))]);
+    let claiming =
+        |name: &str| pod(name, json!({ "volumes": [{ "name": "v", "persistentVolumeClaim": { "claimName": "c" } }] }));
+    let claim = json!({
+        "metadata": { "name": "c", "namespace": "default" },
+        "spec": { "volumeName": "v", "accessModes": ["ReadWriteOncePod"] }, "status": { "phase": "Bound" },
+    });
+    let volume = json!({ "metadata": { "name": "v" }, "spec": {} });
+    let key = ("default".to_owned(), "c".to_owned());
+    one.claims.insert(key, std::sync::Arc::new(serde_json::from_value(claim).expect("a claim")));
+    one.volumes.insert("v".to_owned(), std::sync::Arc::new(serde_json::from_value(volume).expect("a volume")));
+    assert!(schedule(&one, &Incoming::of(&claiming("first")), 0).is_ok());
+    one.place(PodInfo::of(&claiming("first")), "node1");
+    let told = failure(&one, &claiming("second"));
+    let text = "1 node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod access mode.";
+    assert!(told.starts_with(&format!("0/1 nodes are available: {text} ")), "{told}");
+    one.remove_pod(&("default".to_owned(), "first".to_owned()));
+    assert!(schedule(&one, &Incoming::of(&claiming("second")), 0).is_ok());
+}
+
+#[test]
 fn no_zone_gets_ahead_of_the_others() {
     let zone = |name: &str, zone: &str| node(name, "4", json!({ "metadata": { "labels": { "zone": zone } } }));
     let mut three = cluster([zone("a1", "a"), zone("a2", "a"), zone("b1", "b"), node("nowhere", "4", json!({}))]);

@@ -2,7 +2,7 @@
 
 mod files;
 
-use k8s_openapi::api::core::v1::{Pod, Volume};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaimVolumeSource, Pod, Volume};
 use podlab_api::quantity::Quantity;
 
 use crate::backend::{self, VolumeSource};
@@ -68,14 +68,15 @@ fn source(pod: &Pod, volume: &Volume, sources: &Sources, around: &Around) -> Res
         return Ok(VolumeSource::EmptyDir { memory: empty.medium.as_deref() == Some("Memory"), size_limit });
     }
     if let Some(host) = &volume.host_path {
-        return Ok(VolumeSource::HostPath { path: host.path.clone(), kind: host.type_.clone().unwrap_or_default() });
+        let kind = host.type_.clone().unwrap_or_default();
+        return Ok(VolumeSource::HostPath { path: host.path.clone(), kind, read_only: false });
     }
     if let Some(nfs) = &volume.nfs {
         let (server, path) = (nfs.server.clone(), nfs.path.clone());
         return Ok(VolumeSource::Nfs { server, path, read_only: nfs.read_only.unwrap_or(false) });
     }
     if let Some(claim) = &volume.persistent_volume_claim {
-        return of_claim(&claim.claim_name, sources);
+        return of_claim(claim, sources);
     }
     if let Some(image) = &volume.image {
         let reference = image.reference.as_deref().unwrap_or_default();
@@ -101,7 +102,8 @@ fn is_empty(volume: &Volume) -> bool {
 }
 
 /// The volume that a claim is bound to: a directory of the node, or of a file server.
-fn of_claim(name: &str, sources: &Sources) -> Result<VolumeSource, String> {
+fn of_claim(source: &PersistentVolumeClaimVolumeSource, sources: &Sources) -> Result<VolumeSource, String> {
+    let (name, read_only) = (&source.claim_name, source.read_only.unwrap_or(false));
     let Some(Some((claim, volume))) = sources.claims.get(name) else {
         return Err(format!("persistentvolumeclaim \"{name}\" not found"));
     };
@@ -111,14 +113,15 @@ fn of_claim(name: &str, sources: &Sources) -> Result<VolumeSource, String> {
         return Err(format!("PVC is not bound: persistentvolumeclaim \"{name}\""));
     };
     if let Some(host) = &spec.host_path {
-        return Ok(VolumeSource::HostPath { path: host.path.clone(), kind: host.type_.clone().unwrap_or_default() });
+        let kind = host.type_.clone().unwrap_or_default();
+        return Ok(VolumeSource::HostPath { path: host.path.clone(), kind, read_only });
     }
     if let Some(nfs) = &spec.nfs {
         let (server, path) = (nfs.server.clone(), nfs.path.clone());
-        return Ok(VolumeSource::Nfs { server, path, read_only: nfs.read_only.unwrap_or(false) });
+        return Ok(VolumeSource::Nfs { server, path, read_only: read_only || nfs.read_only.unwrap_or(false) });
     }
     if let Some(local) = &spec.local {
-        return Ok(VolumeSource::HostPath { path: local.path.clone(), kind: "Directory".to_owned() });
+        return Ok(VolumeSource::HostPath { path: local.path.clone(), kind: "Directory".to_owned(), read_only });
     }
     Err(unsupported(&format!("behind persistentvolumeclaim \"{name}\"")))
 }

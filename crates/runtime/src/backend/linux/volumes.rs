@@ -81,9 +81,9 @@ fn prepare(directory: &PodDirectory, volume: &Volume, store: &Store) -> Result<P
             projection::publish(&path, files, volume.fs_group).map_err(text)?;
             Ok(Prepared { path, read_only: true })
         }
-        VolumeSource::HostPath { path, kind } => {
+        VolumeSource::HostPath { path, kind, read_only } => {
             check_host_path(Path::new(path), kind)?;
-            Ok(Prepared { path: path.into(), read_only: false })
+            Ok(Prepared { path: path.into(), read_only: *read_only })
         }
         VolumeSource::Image { image_id } => {
             let layers = store.layers(image_id).map_err(|error| error.to_string())?;

@@ -8,6 +8,7 @@ mod node_unschedulable;
 mod taints;
 mod topology_spread;
 mod volume_binding;
+mod volume_restrictions;
 
 pub use taints::tolerated;
 pub use volume_binding::{Step, steps};
@@ -32,6 +33,7 @@ pub const ALL: &[Filter] = &[
     Filter { name: "NodeAffinity", prepare: node_affinity::prepare },
     Filter { name: "NodePorts", prepare: node_ports::prepare },
     Filter { name: "NodeResourcesFit", prepare: node_resources::prepare },
+    Filter { name: "VolumeRestrictions", prepare: volume_restrictions::prepare },
     Filter { name: "VolumeBinding", prepare: volume_binding::prepare },
     Filter { name: "PodTopologySpread", prepare: topology_spread::prepare },
 ];
