@@ -228,6 +228,6 @@ pub(crate) const ABSENT: &[(&str, &str)] = &[
     ("263-", "the manifests of four of its Pods were not recorded"),
     ("548-", "the manifests of ten of its Pods were not recorded"),
     ("560-", "the manifest of its second Pod was not recorded"),
-    ("258-", "NFS volumes"),
-    ("259-", "NFS volumes"),
+    ("258-", "a node that can mount no file server"),
+    ("259-", "a node that can mount no file server"),
 ];
