@@ -23,6 +23,8 @@ pub enum Unit {
     PerSecond,
     PercentOfACore,
     Count,
+    /// A ratio of two measures of the same run.
+    Times,
 }
 
 /// What is promised, of the release build.
@@ -68,6 +70,7 @@ impl fmt::Display for Unit {
             Self::PerSecond => "/s",
             Self::PercentOfACore => "% core",
             Self::Count => "",
+            Self::Times => "x",
         })
     }
 }

@@ -40,6 +40,13 @@ pub fn sleeps(pid: u32) -> anyhow::Result<f64> {
     Ok(sum)
 }
 
+/// What this thread has had of a processor so far, in seconds: what others do on the machine is not in it.
+#[must_use]
+pub fn processor_time() -> f64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    now.tv_sec as f64 + now.tv_nsec as f64 / 1e9
+}
+
 /// Lets this process and its children have as many descriptors as the system allows.
 ///
 /// # Errors

@@ -41,6 +41,7 @@ pub mod scores;
 pub mod selector;
 pub mod siblings;
 pub mod snapshot;
+pub mod topology;
 
 pub use diagnosis::{Diagnosis, Rejection};
 pub use filters::{Check, Filter};
@@ -105,7 +106,7 @@ pub fn schedule_by(
     let nodes = snapshot.nodes();
     let enough = enough_feasible(nodes.len());
     let mut diagnosis = Diagnosis::new(nodes.len(), pod.may_preempt);
-    let mut feasible: Vec<&NodeInfo> = Vec::new();
+    let mut feasible: Vec<&NodeInfo> = Vec::with_capacity(enough.min(nodes.len()));
     let mut examined = 0;
     for offset in 0..nodes.len() {
         let node = &nodes[(start + offset) % nodes.len()];

@@ -10,6 +10,7 @@ use podlab_api::quantity::Quantity;
 use super::groups::Groups;
 use super::resources::Resources;
 use super::selector::Labels;
+use super::topology::{Topologies, Topology};
 
 /// A port of the node that a container takes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -119,6 +120,8 @@ impl Incoming {
 #[derive(Clone, Debug, Default)]
 pub struct NodeInfo {
     pub name: String,
+    /// Its place among [`Snapshot::nodes`].
+    pub position: usize,
     pub labels: Labels,
     pub taints: Vec<Taint>,
     /// Cordoned.
@@ -193,8 +196,9 @@ pub struct Snapshot {
     /// Where each placed Pod is, also one whose node is not known (yet, or any more).
     placed: HashMap<(String, String), (String, Arc<PodInfo>)>,
     groups: Groups,
-    /// How many nodes have each value of each label.
-    topologies: HashMap<String, HashMap<String, usize>>,
+    topologies: Topologies,
+    /// How many nodes have each image, by every name of it.
+    images: HashMap<String, usize>,
     /// By namespace and name.
     pub claims: HashMap<(String, String), Arc<PersistentVolumeClaim>>,
     pub volumes: BTreeMap<String, Arc<PersistentVolume>>,
@@ -227,57 +231,79 @@ impl Snapshot {
         self.placed.values().any(|(_, pod)| uses(pod))
     }
 
-    /// The values that nodes have of a label.
-    pub fn domains(&self, key: &str) -> impl Iterator<Item = &str> {
-        self.topologies.get(key).into_iter().flat_map(|values| values.keys().map(String::as_str))
+    /// Which value of a label each node has. `None` when no node has the label.
+    #[must_use]
+    pub fn topology(&self, key: &str) -> Option<&Topology> {
+        self.topologies.get(key)
     }
 
-    fn count_labels(&mut self, labels: &Labels, added: bool) {
-        for (key, value) in labels {
-            let values = self.topologies.entry(key.clone()).or_default();
-            let count = values.entry(value.clone()).or_default();
+    /// How many nodes have each image.
+    #[must_use]
+    pub fn images(&self) -> &HashMap<String, usize> {
+        &self.images
+    }
+
+    fn count_images(&mut self, images: &BTreeMap<String, i64>, added: bool) {
+        for name in images.keys() {
+            let count = self.images.entry(name.clone()).or_default();
             *count = if added { *count + 1 } else { count.saturating_sub(1) };
             if *count == 0 {
-                values.remove(value);
+                self.images.remove(name);
             }
         }
     }
 
     /// A node came, or changed.
     pub fn set_node(&mut self, node: &Node) {
-        let mut info = NodeInfo::of(node);
-        if let Some(old) = self.node(&info.name).map(|old| old.labels.clone()) {
-            self.count_labels(&old, false);
-        }
-        self.count_labels(&info.labels, true);
+        let info = NodeInfo::of(node);
         match self.index.get(&info.name) {
-            Some(at) => {
-                let old = &mut self.nodes[*at];
-                info.requested = std::mem::take(&mut old.requested);
-                info.scored = std::mem::take(&mut old.scored);
-                info.pods = std::mem::take(&mut old.pods);
-                *old = info;
-            }
-            None => {
-                for (node, pod) in self.placed.values() {
-                    if *node == info.name {
-                        info.add(pod.clone());
-                    }
-                }
-                self.index.insert(info.name.clone(), self.nodes.len());
-                self.nodes.push(info);
+            Some(at) => self.change_node(*at, info),
+            None => self.add_node(info),
+        }
+    }
+
+    fn change_node(&mut self, position: usize, mut info: NodeInfo) {
+        let old = &mut self.nodes[position];
+        info.position = position;
+        info.requested = std::mem::take(&mut old.requested);
+        info.scored = std::mem::take(&mut old.scored);
+        info.pods = std::mem::take(&mut old.pods);
+        let old = std::mem::replace(old, info);
+        // Mostly it is a new status alone, and that changes none of these.
+        if self.nodes[position].labels != old.labels {
+            self.topologies.set(position, &self.nodes[position].labels);
+        }
+        if self.nodes[position].images != old.images {
+            let images = self.nodes[position].images.clone();
+            self.count_images(&old.images, false);
+            self.count_images(&images, true);
+        }
+    }
+
+    fn add_node(&mut self, mut info: NodeInfo) {
+        info.position = self.nodes.len();
+        self.topologies.set(info.position, &info.labels);
+        self.count_images(&info.images, true);
+        for (node, pod) in self.placed.values() {
+            if *node == info.name {
+                self.groups.add(pod, info.position);
+                info.add(pod.clone());
             }
         }
+        self.index.insert(info.name.clone(), info.position);
+        self.nodes.push(info);
     }
 
     /// A node is gone.
     pub fn remove_node(&mut self, name: &str) {
-        if let Some(at) = self.index.remove(name) {
-            let gone = self.nodes.remove(at);
-            self.count_labels(&gone.labels, false);
-            for index in self.index.values_mut() {
-                *index -= usize::from(*index > at);
-            }
+        let Some(position) = self.index.remove(name) else { return };
+        let gone = self.nodes.remove(position);
+        self.count_images(&gone.images, false);
+        self.topologies.remove(position);
+        self.groups.remove_node(position);
+        for moved in &mut self.nodes[position..] {
+            moved.position -= 1;
+            self.index.insert(moved.name.clone(), moved.position);
         }
     }
 
@@ -286,19 +312,19 @@ impl Snapshot {
         let key = (info.namespace.clone(), info.name.clone());
         self.remove_pod(&key);
         let info = Arc::new(info);
-        if let Some(at) = self.index.get(node) {
-            self.nodes[*at].add(info.clone());
+        if let Some(position) = self.index.get(node) {
+            self.nodes[*position].add(info.clone());
+            self.groups.add(&info, *position);
         }
-        self.groups.add(&info, node);
         self.placed.insert(key, (node.to_owned(), info));
     }
 
     /// A Pod (namespace and name) ended or is gone. Returns whether it had a place.
     pub fn remove_pod(&mut self, key: &(String, String)) -> bool {
         let Some((node, info)) = self.placed.remove(key) else { return false };
-        self.groups.remove(&info, &node);
-        if let Some(at) = self.index.get(&node) {
-            self.nodes[*at].remove(key);
+        if let Some(position) = self.index.get(&node) {
+            self.groups.remove(&info, *position);
+            self.nodes[*position].remove(key);
         }
         true
     }

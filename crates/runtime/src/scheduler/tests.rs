@@ -280,3 +280,45 @@ fn pods_of_one_application_are_spread() {
         .collect();
     assert!(spread[0] < spread[1] && spread[1] < spread[2], "{spread:?}");
 }
+
+/// An image of 800 MiB on one of two nodes counts half of it: others would crowd there otherwise.
+#[test]
+fn a_node_that_has_the_image_is_preferred() {
+    let images = json!({ "status": { "images": [{ "names": ["example.com/big:latest"], "sizeBytes": 800 << 20 }] } });
+    let mut two = cluster([node("node1", "4", json!({})), node("node2", "4", images)]);
+    let incoming = Incoming::of(&pod("a", json!({ "containers": [{ "name": "main", "image": "example.com/big" }] })));
+    let locality = |cluster: &Snapshot, incoming: &Incoming| -> Vec<Option<i64>> {
+        let of =
+            |verdict: &Verdict| verdict.scores.iter().find(|(name, ..)| *name == "ImageLocality").map(|found| found.1);
+        explain(cluster, incoming).iter().map(of).collect()
+    };
+    assert_eq!(locality(&two, &incoming), [Some(0), Some((400 - 23) * 100 / (1000 - 23))]);
+    assert_eq!(schedule(&two, &incoming, 0).expect("fits").node, "node2");
+    // Its status no longer names it.
+    two.set_node(&node("node2", "4", json!({})));
+    assert_eq!(locality(&two, &incoming), [None, None], "no opinion");
+}
+
+/// What is known of a node by its place among the others moves with it.
+#[test]
+fn nodes_move_up_with_what_is_on_them() {
+    let zone = |name: &str, zone: &str| node(name, "4", json!({ "metadata": { "labels": { "zone": zone } } }));
+    let mut three = cluster([zone("a", "x"), zone("b", "y"), zone("c", "z")]);
+    let mut web = pod("web", json!({}));
+    web.metadata.labels = Some([("app".to_owned(), "web".to_owned())].into());
+    three.place(PodInfo::of(&web), "c");
+    three.remove_node("a");
+    let positions: Vec<usize> = three.nodes().iter().map(|node| node.position).collect();
+    assert_eq!(positions, [0, 1]);
+    assert_eq!(three.node("c").map(|node| (node.position, node.pods().len())), Some((1, 1)));
+    assert_eq!(three.groups().count("default", |_| true), [0, 1]);
+    let zones = three.topology("zone").expect("zones");
+    assert_ne!(zones.domain(0), zones.domain(1));
+    // It comes again, with what was placed there meanwhile.
+    web.metadata.name = Some("early".to_owned());
+    three.place(PodInfo::of(&web), "a");
+    three.set_node(&zone("a", "y"));
+    assert_eq!(three.groups().count("default", |_| true), [0, 1, 1]);
+    let zones = three.topology("zone").expect("zones");
+    assert_eq!(zones.domain(2), zones.domain(0));
+}

@@ -1,19 +1,20 @@
 //! Topology spread with `DoNotSchedule`: no zone (host, rack) may get further ahead of the emptiest than is allowed.
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::api::core::v1::TopologySpreadConstraint;
 
 use super::super::diagnosis::Rejection;
-use super::super::selector::{contains, matches, selects_node};
+use super::super::selector::{Labels, contains, matches, selects_node};
 use super::super::snapshot::{Incoming, NodeInfo, Snapshot};
+use super::super::topology::Topology;
 use super::Check;
 use super::taints::tolerated;
 
 /// A constraint, and how many matching Pods each domain of its topology has.
 struct Domains<'a> {
     constraint: &'a TopologySpreadConstraint,
-    counts: BTreeMap<&'a str, i32>,
+    topology: Option<&'a Topology>,
+    /// By the domains' numbers; none for what is no domain of this Pod's.
+    counts: Vec<Option<i32>>,
     /// In the emptiest.
     least: i32,
     /// Whether the Pod itself counts where it goes.
@@ -34,11 +35,11 @@ pub(super) fn prepare<'a>(pod: &'a Incoming, cluster: &'a Snapshot) -> Result<Op
     let all: Vec<Domains<'a>> = hard.iter().map(|constraint| count(pod, constraint, &hard, cluster)).collect();
     Ok(Some(Box::new(move |node| {
         for domains in &all {
-            let Some(domain) = node.labels.get(&domains.constraint.topology_key) else {
+            let Some(domain) = domains.topology.and_then(|topology| topology.domain(node.position)) else {
                 let reason = "node(s) didn't match pod topology spread constraints (missing required label)";
                 return Err(Rejection::permanent(reason));
             };
-            let here = domains.counts.get(domain.as_str()).copied().unwrap_or_default();
+            let here = domains.counts[domain].unwrap_or_default();
             if here + domains.itself - domains.least > domains.constraint.max_skew {
                 return Err(Rejection::resolvable("node(s) didn't match pod topology spread constraints"));
             }
@@ -48,12 +49,12 @@ pub(super) fn prepare<'a>(pod: &'a Incoming, cluster: &'a Snapshot) -> Result<Op
 }
 
 /// How many the emptiest domain has. With fewer domains than are wanted, those that are missing count as empty.
-fn least(constraint: &TopologySpreadConstraint, counts: &BTreeMap<&str, i32>) -> i32 {
-    let few = i32::try_from(counts.len()).unwrap_or(i32::MAX);
+fn least(constraint: &TopologySpreadConstraint, counts: &[Option<i32>]) -> i32 {
+    let few = i32::try_from(counts.iter().flatten().count()).unwrap_or(i32::MAX);
     if constraint.min_domains.is_some_and(|wanted| few < wanted) {
         return 0;
     }
-    counts.values().copied().min().unwrap_or_default()
+    counts.iter().flatten().copied().min().unwrap_or_default()
 }
 
 fn count<'a>(
@@ -64,32 +65,29 @@ fn count<'a>(
 ) -> Domains<'a> {
     // No selector selects nothing here, other than an empty one.
     let selects = |labels: &_| constraint.label_selector.as_ref().is_some_and(|selector| matches(selector, labels));
-    let alike = |labels: &BTreeMap<String, String>| {
+    let alike = |labels: &Labels| {
         let keys = constraint.match_label_keys.iter().flatten();
         selects(labels) && keys.into_iter().all(|key| labels.get(key) == pod.info.labels.get(key))
     };
     let placed = cluster.groups().count(&pod.info.namespace, alike);
-    let mut counts: BTreeMap<&str, i32> = BTreeMap::new();
+    let topology = cluster.topology(&constraint.topology_key);
+    let domain = |node: &NodeInfo| topology.and_then(|topology| topology.domain(node.position));
+    let mut counts: Vec<Option<i32>> = vec![None; topology.map_or(0, Topology::limit)];
     let complete = |node: &NodeInfo| hard.iter().all(|constraint| node.labels.contains_key(&constraint.topology_key));
     if hard.len() == 1 && considers_all(pod, constraint) {
-        counts.extend(cluster.domains(&constraint.topology_key).map(|domain| (domain, 0)));
+        topology.into_iter().flat_map(Topology::domains).for_each(|domain| counts[domain] = Some(0));
     } else {
-        for node in cluster.nodes() {
-            let domain = node.labels.get(&constraint.topology_key).filter(|_| complete(node));
-            if let Some(domain) = domain.filter(|_| is_considered(pod, constraint, node)) {
-                counts.entry(domain.as_str()).or_default();
-            }
-        }
+        let considered = |node: &&NodeInfo| complete(node) && is_considered(pod, constraint, node);
+        cluster.nodes().iter().filter(considered).filter_map(domain).for_each(|domain| counts[domain] = Some(0));
     }
-    for (name, here) in placed {
-        let Some(node) = cluster.node(name) else { continue };
-        let domain = node.labels.get(&constraint.topology_key).and_then(|domain| counts.get_mut(domain.as_str()));
-        if let Some(count) = domain.filter(|_| complete(node) && is_considered(pod, constraint, node)) {
+    for (node, here) in cluster.nodes().iter().zip(placed).filter(|(_, here)| *here > 0) {
+        let count = domain(node).and_then(|domain| counts[domain].as_mut());
+        if let Some(count) = count.filter(|_| complete(node) && is_considered(pod, constraint, node)) {
             *count += here;
         }
     }
     let least = least(constraint, &counts);
-    Domains { constraint, counts, least, itself: i32::from(selects(&pod.info.labels)) }
+    Domains { constraint, topology, counts, least, itself: i32::from(selects(&pod.info.labels)) }
 }
 
 /// Whether no node is left out, so that the domains are those of all nodes.

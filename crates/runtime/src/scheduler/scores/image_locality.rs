@@ -13,25 +13,21 @@ pub(super) fn rate(pod: &Incoming, snapshot: &Snapshot, nodes: &[&NodeInfo]) -> 
     let images: Vec<String> =
         pod.spec.containers.iter().filter_map(|container| container.image.as_deref()).map(with_tag).collect();
     let containers = i64::try_from(images.len()).unwrap_or(i64::MAX);
-    if images.is_empty() || snapshot.nodes().iter().all(|node| node.images.is_empty()) {
+    if images.is_empty() || snapshot.images().is_empty() {
         return Vec::new();
     }
     let all = i64::try_from(snapshot.nodes().len()).unwrap_or(i64::MAX).max(1);
     // An image on few nodes counts less, or all its Pods would crowd there.
-    let spread: Vec<i64> = images
+    let spread: Vec<(&String, i64)> = images
         .iter()
-        .map(|image| {
-            let having = snapshot.nodes().iter().filter(|node| node.images.contains_key(image)).count();
-            i64::try_from(having).unwrap_or(i64::MAX)
-        })
+        .filter_map(|image| Some((image, i64::try_from(*snapshot.images().get(image)?).unwrap_or(i64::MAX))))
         .collect();
     nodes
         .iter()
         .map(|node| {
-            let sum: i64 = images
+            let sum: i64 = spread
                 .iter()
-                .zip(&spread)
-                .map(|(image, having)| node.images.get(image).map_or(0, |size| size * having / all))
+                .map(|(image, having)| node.images.get(*image).map_or(0, |size| size * having / all))
                 .sum();
             let largest = LARGEST * containers;
             (sum.clamp(SMALLEST, largest) - SMALLEST) * MAX / (largest - SMALLEST)

@@ -4,7 +4,7 @@
 //! What is spread is said by the Pod's own `ScheduleAnyway` constraints. A Pod without any constraint is spread by the
 //! defaults, over hosts and over zones, among the Pods that the Services and controllers which select it select.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
@@ -19,32 +19,35 @@ const DEFAULTS: [(&str, i32); 2] = [(HOST, 3), ("topology.kubernetes.io/zone", 5
 struct Constraint<'a> {
     key: &'a str,
     max_skew: i32,
-    /// Pods that count: those that all of these select.
-    selectors: Vec<&'a LabelSelector>,
-    /// And that have these labels as the incoming Pod has them.
-    same: &'a [String],
+    /// How many Pods that count each node has, by the nodes' positions.
+    pods: Rc<[i32]>,
 }
 
 pub(super) fn rate(pod: &Incoming, snapshot: &Snapshot, nodes: &[&NodeInfo]) -> Vec<i64> {
+    // Pods count that all the selectors select, and that have these labels as the incoming Pod has them.
+    let count = |selectors: &[&LabelSelector], same: &[String]| -> Rc<[i32]> {
+        let alike = |labels: &Labels| {
+            selectors.iter().all(|selector| matches(selector, labels))
+                && same.iter().all(|key| labels.get(key) == pod.info.labels.get(key))
+        };
+        snapshot.groups().count(&pod.info.namespace, alike).into()
+    };
     let own = pod.spec.topology_spread_constraints.as_deref().unwrap_or_default();
     let constraints: Vec<Constraint<'_>> = if own.is_empty() {
-        let selectors: Vec<_> = pod.siblings.iter().collect();
-        let defaults = if selectors.is_empty() { &[][..] } else { &DEFAULTS[..] };
-        defaults
-            .iter()
-            .map(|(key, max_skew)| Constraint { key, max_skew: *max_skew, selectors: selectors.clone(), same: &[] })
-            .collect()
+        if pod.siblings.is_empty() {
+            return Vec::new();
+        }
+        let pods = count(&pod.siblings.iter().collect::<Vec<_>>(), &[]);
+        DEFAULTS.iter().map(|(key, max_skew)| Constraint { key, max_skew: *max_skew, pods: pods.clone() }).collect()
     } else {
         own.iter()
             .filter(|constraint| constraint.when_unsatisfiable == "ScheduleAnyway")
             .filter_map(|constraint| {
-                Some(Constraint {
-                    key: &constraint.topology_key,
-                    max_skew: constraint.max_skew,
-                    // No selector selects nothing here, other than an empty one.
-                    selectors: vec![constraint.label_selector.as_ref()?],
-                    same: constraint.match_label_keys.as_deref().unwrap_or_default(),
-                })
+                // No selector selects nothing here, other than an empty one.
+                let selectors = [constraint.label_selector.as_ref()?];
+                let same = constraint.match_label_keys.as_deref().unwrap_or_default();
+                let (key, max_skew) = (constraint.topology_key.as_str(), constraint.max_skew);
+                Some(Constraint { key, max_skew, pods: count(&selectors, same) })
             })
             .collect()
     };
@@ -57,42 +60,34 @@ pub(super) fn rate(pod: &Incoming, snapshot: &Snapshot, nodes: &[&NodeInfo]) -> 
     };
     let mut raw: Vec<Option<f64>> = nodes.iter().map(|node| counts_at_all(node).then_some(0.0)).collect();
     for constraint in &constraints {
-        add(constraint, pod, snapshot, nodes, &mut raw);
+        add(constraint, snapshot, nodes, &mut raw);
     }
     normalize(&raw)
 }
 
 /// Adds what one constraint costs on each node.
-fn add(constraint: &Constraint<'_>, pod: &Incoming, snapshot: &Snapshot, nodes: &[&NodeInfo], raw: &mut [Option<f64>]) {
-    let alike = |labels: &Labels| {
-        constraint.selectors.iter().all(|selector| matches(selector, labels))
-            && constraint.same.iter().all(|key| labels.get(key) == pod.info.labels.get(key))
-    };
-    let by_node = snapshot.groups().count(&pod.info.namespace, alike);
-    let domain = |node: &'_ NodeInfo| node.labels.get(constraint.key).cloned();
-    let is_host = constraint.key == HOST;
-    let (mut by_domain, domains) = (
-        BTreeMap::<&str, i32>::new(),
-        if is_host {
-            raw.iter().filter(|raw| raw.is_some()).count()
-        } else {
-            let all = nodes.iter().zip(raw.iter()).filter(|(_, raw)| raw.is_some());
-            all.filter_map(|(node, _)| domain(node)).collect::<BTreeSet<_>>().len()
-        },
-    );
-    if !is_host {
-        for (node, count) in &by_node {
-            if let Some(value) = snapshot.node(node).and_then(|node| node.labels.get(constraint.key)) {
-                *by_domain.entry(value).or_default() += count;
-            }
+fn add(constraint: &Constraint<'_>, snapshot: &Snapshot, nodes: &[&NodeInfo], raw: &mut [Option<f64>]) {
+    let Some(topology) = snapshot.topology(constraint.key) else { return };
+    // Of the nodes that count.
+    let mut seen = vec![false; topology.limit()];
+    for (node, _) in nodes.iter().zip(raw.iter()).filter(|(_, raw)| raw.is_some()) {
+        if let Some(domain) = topology.domain(node.position) {
+            seen[domain] = true;
+        }
+    }
+    let domains = seen.into_iter().filter(|seen| *seen).count();
+    // Of all nodes.
+    let mut pods = vec![0; topology.limit()];
+    for (position, count) in constraint.pods.iter().enumerate().filter(|(_, count)| **count > 0) {
+        if let Some(domain) = topology.domain(position) {
+            pods[domain] += count;
         }
     }
     // The more domains, the less a single Pod more or less in one of them says.
     let weight = (domains as f64 + 2.0).ln();
     for (node, raw) in nodes.iter().zip(raw) {
-        let (Some(raw), Some(value)) = (raw, node.labels.get(constraint.key)) else { continue };
-        let count = if is_host { by_node.get(node.name.as_str()) } else { by_domain.get(value.as_str()) };
-        *raw += f64::from(count.copied().unwrap_or_default()) * weight + f64::from(constraint.max_skew - 1);
+        let (Some(raw), Some(domain)) = (raw, topology.domain(node.position)) else { continue };
+        *raw += f64::from(pods[domain]) * weight + f64::from(constraint.max_skew - 1);
     }
 }
 
