@@ -1,6 +1,9 @@
 //! exec and attach: an upgraded connection on one side, a program's streams on the other.
 
+use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
+use std::task::Poll;
 
 use axum::extract::{Path, RawQuery, Request, State};
 use axum::http::header::{CONNECTION, UPGRADE};
@@ -8,9 +11,9 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::JoinHandle;
 
 use super::Node;
 use super::frames::{Channel, End, Frame, PROTOCOL, Size, read_frame, write_frame};
@@ -128,8 +131,8 @@ async fn carry<F: Future<Output = End>>(connection: OnUpgrade, wanted: &Wanted, 
     let writer = tokio::spawn(write_frames(to_client, pipes.outgoing));
     let reader = tokio::spawn(read_frames(from_client, pipes.stdin, pipes.resize));
     let end = program(streams).await;
-    // The output that is on its way goes out before the end does: the pumps stop when the program's ends are closed.
-    while pipes.pumps.join_next().await.is_some() {}
+    // The output that is on its way goes out before the end does: the pump stops when the program's ends are closed.
+    let _ = pipes.pump.await;
     let _ = pipes.frames.send(Frame::end(&end)).await;
     drop(pipes.frames);
     let _ = writer.await;
@@ -143,7 +146,7 @@ struct Pipes {
     resize: mpsc::Sender<(u16, u16)>,
     frames: mpsc::Sender<Frame>,
     outgoing: mpsc::Receiver<Frame>,
-    pumps: JoinSet<()>,
+    pump: JoinHandle<()>,
 }
 
 impl Pipes {
@@ -151,26 +154,27 @@ impl Pipes {
         let (frames, outgoing) = mpsc::channel(2);
         let (resize, sizes) = mpsc::channel(4);
         let mut streams = Streams { resize: wanted.tty.then_some(sizes), ..Streams::default() };
-        let mut pumps = JoinSet::new();
+        let mut outputs = Vec::new();
         let mut output = |channel| -> Option<Box<dyn AsyncWrite + Send + Unpin>> {
             let (ours, theirs) = duplex(BUFFER);
-            pumps.spawn(pump(channel, ours, frames.clone()));
+            outputs.push((channel, ours));
             Some(Box::new(theirs))
         };
-        if wanted.stdout {
-            streams.stdout = output(Channel::Stdout);
-        }
         // A terminal has one output.
         if wanted.stderr && !wanted.tty {
             streams.stderr = output(Channel::Stderr);
         }
+        if wanted.stdout {
+            streams.stdout = output(Channel::Stdout);
+        }
+        let pump = tokio::spawn(pump(outputs, frames.clone()));
         let mut stdin = None;
         if wanted.stdin {
             let (ours, theirs) = duplex(BUFFER);
             streams.stdin = Some(Box::new(theirs));
             stdin = Some(ours);
         }
-        Self { streams, stdin, resize, frames, outgoing, pumps }
+        Self { streams, stdin, resize, frames, outgoing, pump }
     }
 
     fn take_streams(&mut self) -> Streams {
@@ -178,14 +182,37 @@ impl Pipes {
     }
 }
 
-/// Makes frames of what a program writes.
-async fn pump(channel: Channel, mut from: DuplexStream, frames: mpsc::Sender<Frame>) {
+/// Makes frames of what a program writes, until it has closed all of its outputs.
+///
+/// Of outputs that both have something, the one that waits longer goes first, and in the beginning standard error: a
+/// warning before the data shall not come after them. `kubectl cp` ends with the last byte of the archive, and what
+/// comes later is lost.
+async fn pump(mut outputs: Vec<(Channel, DuplexStream)>, frames: mpsc::Sender<Frame>) {
     let mut buffer = vec![0; BUFFER];
-    while let Ok(read @ 1..) = from.read(&mut buffer).await {
-        if frames.send(Frame::new(channel, buffer[..read].to_vec())).await.is_err() {
-            return;
+    while !outputs.is_empty() {
+        let (index, read) = first_of(&mut outputs, &mut buffer).await;
+        let (channel, from) = outputs.remove(index);
+        if let Ok(length @ 1..) = read {
+            outputs.push((channel, from));
+            if frames.send(Frame::new(channel, buffer[..length].to_vec())).await.is_err() {
+                return;
+            }
         }
     }
+}
+
+/// Reads from the first that has something, or has ended: its place, and how much it was.
+async fn first_of(outputs: &mut [(Channel, DuplexStream)], buffer: &mut [u8]) -> (usize, io::Result<usize>) {
+    poll_fn(|context| {
+        for (index, (_, from)) in outputs.iter_mut().enumerate() {
+            let mut read = ReadBuf::new(buffer);
+            if let Poll::Ready(result) = Pin::new(from).poll_read(context, &mut read) {
+                return Poll::Ready((index, result.map(|()| read.filled().len())));
+            }
+        }
+        Poll::Pending
+    })
+    .await
 }
 
 async fn write_frames(mut to: impl AsyncWrite + Unpin, mut frames: mpsc::Receiver<Frame>) -> io::Result<()> {
@@ -227,6 +254,23 @@ async fn read_frames(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_warning_goes_before_the_data_and_neither_output_waits_for_ever() {
+        let (errors, mut to_errors) = duplex(BUFFER);
+        let (data, mut to_data) = duplex(BUFFER);
+        let (frames, mut outgoing) = mpsc::channel(2);
+        to_data.write_all(b"data").await.unwrap();
+        to_errors.write_all(&[b'e'; BUFFER]).await.unwrap();
+        let pump = tokio::spawn(pump(vec![(Channel::Stderr, errors), (Channel::Stdout, data)], frames));
+        let first = outgoing.recv().await.unwrap();
+        to_errors.write_all(b"more").await.unwrap();
+        let order = [first.channel, outgoing.recv().await.unwrap().channel, outgoing.recv().await.unwrap().channel];
+        assert_eq!(order, [Channel::Stderr, Channel::Stdout, Channel::Stderr]);
+        drop((to_errors, to_data));
+        pump.await.unwrap();
+        assert!(outgoing.recv().await.is_none());
+    }
 
     #[test]
     fn a_query_may_repeat_the_command() {

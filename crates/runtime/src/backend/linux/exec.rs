@@ -263,8 +263,9 @@ async fn wait_with(
     let (input_done, mut input_is_done) = mpsc::channel::<()>(1);
     let outputs = async {
         tokio::join!(
-            copy_out(ends.stdout, streams.stdout, has_ended.clone()),
-            copy_out(ends.stderr, streams.stderr, has_ended.clone())
+            // In this order: what is read first is sent first.
+            copy_out(ends.stderr, streams.stderr, has_ended.clone()),
+            copy_out(ends.stdout, streams.stdout, has_ended.clone())
         )
     };
     let wait = async {
