@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Node, Pod, Service};
-use podlab_client::cache::Change;
+use podlab_client::cache::{Change, Changes};
 use podlab_client::events::Recorder;
 use podlab_client::sleeper::Sleeper;
 use podlab_client::{Cache, Client, ListOptions, Object};
@@ -111,10 +111,13 @@ pub async fn run<B: Backend, C: Clock>(
         pods,
         followed,
     };
+    // Every Pod has its loop before anything is waited for: one that is deleted during the sweep is told of to its loop.
+    let mut changes = kubelet.pods.changes();
+    changes.take().into_iter().for_each(|change| kubelet.changed(change));
     kubelet.sweep().await;
     tokio::select! {
         served = served => served.map_err(KubeletError::Server),
-        () = kubelet.run(events, &mut sources) => Ok(()),
+        () = kubelet.run(changes, events, &mut sources) => Ok(()),
     }
 }
 
@@ -155,8 +158,9 @@ struct Handle {
 impl<B: Backend, C: Clock> Kubelet<B, C> {
     /// Removes what the node has of Pods that no longer exist: they were deleted while no kubelet was there.
     async fn sweep(&mut self) {
-        let known: HashSet<PodUid> = self.pods.all().iter().map(|pod| pod.uid().to_owned()).collect();
-        self.found.retain(|uid, _| known.contains(uid));
+        // What the Pods that exist had was taken by their loops.
+        self.found.clear();
+        let known: HashSet<PodUid> = self.workers.keys().cloned().collect();
         let backend = &self.effects.backend;
         let remains = backend.remains().await.unwrap_or_else(|error| {
             tracing::warn!(%error, "the node does not say what is left of its Pods");
@@ -173,8 +177,12 @@ impl<B: Backend, C: Clock> Kubelet<B, C> {
         }
     }
 
-    async fn run(&mut self, mut events: mpsc::Receiver<Event>, sources: &mut mpsc::UnboundedReceiver<Source>) {
-        let mut changes = self.pods.changes();
+    async fn run(
+        &mut self,
+        mut changes: Changes<Pod>,
+        mut events: mpsc::Receiver<Event>,
+        sources: &mut mpsc::UnboundedReceiver<Source>,
+    ) {
         let clock = Arc::clone(&self.effects.clock);
         let mut look_at = clock.elapsed() + LOOK;
         loop {

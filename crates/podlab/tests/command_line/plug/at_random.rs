@@ -14,11 +14,11 @@ const KILLS: usize = 100;
 const KILLS_A_ROUND: usize = 5;
 
 /// SplitMix64: small, and the same everywhere.
-struct Random(u64);
+pub(super) struct Random(u64);
 
 impl Random {
     /// From `PODLAB_SEED`, else from the kernel; said either way.
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let named = std::env::var("PODLAB_SEED").ok().map(|seed| seed.parse().unwrap());
         let mut drawn = [0; 8];
         rustix::rand::getrandom(&mut drawn, rustix::rand::GetRandomFlags::empty()).unwrap();
@@ -27,7 +27,7 @@ impl Random {
         Self(seed)
     }
 
-    fn below(&mut self, limit: usize) -> usize {
+    pub(super) fn below(&mut self, limit: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -41,14 +41,14 @@ impl Random {
 }
 
 /// Kills processes of parts that Pods do not depend on, one or several at a time.
-struct Killer {
-    random: Random,
-    left: usize,
+pub(super) struct Killer {
+    pub(super) random: Random,
+    pub(super) left: usize,
 }
 
 impl Killer {
     /// At most `count` of these parts at the same time, those that run; says which were killed.
-    fn kill(&mut self, rig: &Rig, count: usize, parts: &[Part]) -> BTreeSet<Part> {
+    pub(super) fn kill(&mut self, rig: &Rig, count: usize, parts: &[Part]) -> BTreeSet<Part> {
         let mut killed = BTreeSet::new();
         for _ in 0..count.min(self.left) {
             let part = self.random.one_of(parts);

@@ -3,6 +3,7 @@
 mod at_points;
 mod at_random;
 mod deaths;
+mod many;
 pub(crate) mod rig;
 
 use serde_json::{Value, json};

@@ -2,7 +2,7 @@
 //!
 //! Everything waits for an event: a change in the state directory (inotify), or in the API (watch). Nothing sleeps.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::Pod;
@@ -107,6 +107,24 @@ impl Rig {
             let timeout = Timespec::try_from(left).unwrap();
             let ready = poll(&mut [PollFd::new(&watch, PollFlags::IN)], Some(&timeout));
             assert_ne!(ready, Ok(0), "still waiting for {what}\n{}", self.cluster.logs());
+            let _ = rustix::io::read(&watch, &mut [0_u8; 4096]);
+        }
+    }
+
+    /// Waits until `left` finds nothing, looking again each time something is taken out of `place`.
+    #[track_caller]
+    pub(crate) fn until_changed<T: std::fmt::Debug>(&self, what: &str, place: &Path, left: impl Fn() -> Vec<T>) {
+        let watch = inotify::init(inotify::CreateFlags::CLOEXEC).unwrap();
+        inotify::add_watch(&watch, place, inotify::WatchFlags::DELETE).unwrap();
+        let end = Instant::now() + DEADLINE;
+        loop {
+            let found = left();
+            if found.is_empty() {
+                return;
+            }
+            let timeout = Timespec::try_from(end.saturating_duration_since(Instant::now())).unwrap();
+            let ready = poll(&mut [PollFd::new(&watch, PollFlags::IN)], Some(&timeout));
+            assert_ne!(ready, Ok(0), "still waiting for {what}: {found:#?}\n{}", self.cluster.logs());
             let _ = rustix::io::read(&watch, &mut [0_u8; 4096]);
         }
     }
