@@ -312,13 +312,14 @@ fn keep(old: &Value, new: &mut Value) {
 }
 
 fn same_but_version(old: &Value, new: &Value) -> bool {
-    let fields = |value: &Value| -> Vec<(String, Value)> {
-        let fields = value.as_object().into_iter().flatten().filter(|(name, _)| *name != "metadata");
-        let metadata = value["metadata"].as_object().into_iter().flatten();
-        let metadata = metadata.filter(|(name, _)| *name != "resourceVersion");
-        fields.chain(metadata).map(|(name, value)| (name.clone(), value.clone())).collect()
-    };
-    fields(old) == fields(new)
+    same_but(old, new, "metadata") && same_but(&old["metadata"], &new["metadata"], "resourceVersion")
+}
+
+/// Whether two objects have the same fields, one of them left out.
+fn same_but(old: &Value, new: &Value, left_out: &str) -> bool {
+    let others = |value: &Value| value.as_object().map_or(0, |all| all.len() - usize::from(all.contains_key(left_out)));
+    let mut fields = old.as_object().into_iter().flatten().filter(|(name, _)| *name != left_out);
+    others(old) == others(new) && fields.all(|(name, value)| new.get(name) == Some(value))
 }
 
 /// Whether an object that is being deleted has nothing left to wait for.
