@@ -72,6 +72,9 @@ pub trait Backend: Send + Sync + 'static {
     /// The image a reference means, when the node's store has it.
     fn image(&self, reference: &str) -> impl Future<Output = Result<Option<Image>, BackendError>> + Send;
 
+    /// All images that the node's store has, with every name of each.
+    fn images(&self) -> impl Future<Output = Result<Vec<NamedImage>, BackendError>> + Send;
+
     /// Brings an image into the node's store, as who `credentials` say one is.
     fn pull(
         &self,

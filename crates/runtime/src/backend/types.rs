@@ -205,6 +205,15 @@ pub struct ProjectedFile {
     pub mode: u32,
 }
 
+/// An image of a node's store, as the node's status names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedImage {
+    /// `repository@sha256:…`, then each reference that leads to it.
+    pub names: Vec<String>,
+    /// In bytes, of all layers.
+    pub size: u64,
+}
+
 /// An image in the node's store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Image {

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
-use k8s_openapi::api::core::v1::{Node, NodeAddress, NodeCondition, NodeSpec, NodeStatus, NodeSystemInfo, Taint};
+use k8s_openapi::api::core::v1::{
+    ContainerImage, Node, NodeAddress, NodeCondition, NodeSpec, NodeStatus, NodeSystemInfo, Taint,
+};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, OwnerReference, Time};
 use podlab_client::{Client, Error, Object, Patch};
@@ -14,7 +16,7 @@ use podlab_linux::node::NodeTaint;
 use serde_json::json;
 use tokio::sync::watch;
 
-use crate::backend::NodeFacts;
+use crate::backend::{Backend, NamedImage, NodeFacts};
 use crate::clock::Clock;
 
 /// How often the Lease is renewed; it is good for four times as long.
@@ -29,20 +31,39 @@ const NAMESPACE: &str = "kube-node-lease";
 /// What is kept from Pods, so that the node itself goes on when they use all of the rest (a kubelet's hard eviction
 /// threshold for memory; a tenth of the disk).
 const RESERVED_MEMORY: u64 = 100 << 20;
+/// How many images a status names, and by how many names each (`nodeStatusMaxImages` of a kubelet's configuration, and
+/// `MaxNamesPerImageInNodeStatus` in k8s.io/kubernetes/pkg/kubelet/nodestatus/setters.go).
+const MAX_IMAGES: usize = 50;
+const MAX_NAMES: usize = 5;
 const KUBERNETES: &str = "v1.32.13";
+
+/// What a node tells of itself that may change while it is up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Present {
+    /// Whether there is too little memory.
+    pressure: bool,
+    images: Vec<NamedImage>,
+}
 
 /// Registers the node and keeps it alive until the future is dropped.
 ///
-/// `pressure` says whether there is too little memory; a change is told at once.
-pub async fn keep<C: Clock>(facts: NodeFacts, clock: Arc<C>, client: Client, mut pressure: watch::Receiver<bool>) {
-    let mut told = *pressure.borrow_and_update();
-    let mut uid = insist(&*clock, || register(&facts, told, &client, clock.now())).await;
+/// `pressure` says whether there is too little memory; a change is told at once, one of the images with the next renewal.
+pub async fn keep<B: Backend, C: Clock>(
+    backend: Arc<B>,
+    clock: Arc<C>,
+    client: Client,
+    mut pressure: watch::Receiver<bool>,
+) {
+    let facts = backend.facts();
+    let mut told = Present { images: images(&*backend, &[]).await, pressure: *pressure.borrow_and_update() };
+    let mut uid = insist(&*clock, || register(&facts, &told, &client, clock.now())).await;
     let mut reported = clock.elapsed();
     loop {
-        let short = *pressure.borrow_and_update();
-        if short != told || clock.elapsed().saturating_sub(reported) >= REPORT {
-            uid = insist(&*clock, || register(&facts, short, &client, clock.now())).await;
-            (told, reported) = (short, clock.elapsed());
+        let present =
+            Present { images: images(&*backend, &told.images).await, pressure: *pressure.borrow_and_update() };
+        if present != told || clock.elapsed().saturating_sub(reported) >= REPORT {
+            uid = insist(&*clock, || register(&facts, &present, &client, clock.now())).await;
+            (told, reported) = (present, clock.elapsed());
         }
         insist(&*clock, || renew(&facts.name, &uid, &client, clock.now())).await;
         let changed = async {
@@ -54,6 +75,21 @@ pub async fn keep<C: Clock>(facts: NodeFacts, clock: Arc<C>, client: Client, mut
         tokio::select! {
             () = clock.sleep(RENEW) => {}
             () = changed => {}
+        }
+    }
+}
+
+/// The images of the node, the largest first, as many as a status names; those before when the store does not say.
+async fn images<B: Backend>(backend: &B, before: &[NamedImage]) -> Vec<NamedImage> {
+    match backend.images().await {
+        Ok(mut images) => {
+            images.sort_by(|one, other| other.size.cmp(&one.size).then_with(|| one.names.cmp(&other.names)));
+            images.truncate(MAX_IMAGES);
+            images
+        }
+        Err(error) => {
+            tracing::debug!(%error, "the store does not tell its images");
+            before.to_vec()
         }
     }
 }
@@ -72,13 +108,13 @@ async fn insist<C: Clock, T, F: Future<Output = Result<T, Error>>>(clock: &C, at
 }
 
 /// Writes the Node, new or again, and returns its uid.
-async fn register(facts: &NodeFacts, pressure: bool, client: &Client, now: Timestamp) -> Result<String, Error> {
+async fn register(facts: &NodeFacts, present: &Present, client: &Client, now: Timestamp) -> Result<String, Error> {
     let known = match client.get::<Node>(None, &facts.name).await {
         Ok(node) => Some(node),
         Err(error) if error.is_not_found() => None,
         Err(error) => return Err(error),
     };
-    let status = status(facts, pressure, known.as_ref().and_then(|node| node.status.as_ref()), now);
+    let status = status(facts, present, known.as_ref().and_then(|node| node.status.as_ref()), now);
     let node = match known {
         Some(_) => {
             let patch = Patch::Merge(json!({ "status": status }));
@@ -123,7 +159,7 @@ async fn renew(name: &str, uid: &str, client: &Client, now: Timestamp) -> Result
 /// The Node as it is registered, for who cannot wait until the server has it.
 #[must_use]
 pub fn object(facts: &NodeFacts, now: Timestamp) -> Node {
-    Node { status: Some(status(facts, false, None, now)), ..describe(facts) }
+    Node { status: Some(status(facts, &Present::default(), None, now)), ..describe(facts) }
 }
 
 /// The Node without its status.
@@ -164,7 +200,7 @@ fn taint(taint: &NodeTaint) -> Taint {
 }
 
 /// The Node's status (golden 008 and 009).
-fn status(facts: &NodeFacts, pressure: bool, told: Option<&NodeStatus>, now: Timestamp) -> NodeStatus {
+fn status(facts: &NodeFacts, present: &Present, told: Option<&NodeStatus>, now: Timestamp) -> NodeStatus {
     let kibibytes = |bytes: u64| format!("{}Ki", bytes / 1024);
     let cpu = match facts.cpu_millis % 1000 {
         0 => (facts.cpu_millis / 1000).to_string(),
@@ -188,7 +224,7 @@ fn status(facts: &NodeFacts, pressure: bool, told: Option<&NodeStatus>, now: Tim
     NodeStatus {
         capacity: Some(amounts(facts.memory, kibibytes(storage))),
         allocatable: Some(amounts(facts.memory.saturating_sub(RESERVED_MEMORY), (storage / 10 * 9).to_string())),
-        conditions: Some(conditions(pressure, told, now)),
+        conditions: Some(conditions(present.pressure, told, now)),
         addresses: Some(vec![address("InternalIP", &facts.internal_ip), address("Hostname", &facts.name)]),
         node_info: Some(NodeSystemInfo {
             architecture: facts.architecture.clone(),
@@ -202,7 +238,15 @@ fn status(facts: &NodeFacts, pressure: bool, told: Option<&NodeStatus>, now: Tim
             os_image: facts.os_image.clone(),
             system_uuid: facts.system_uuid.clone(),
         }),
+        images: Some(present.images.iter().map(container_image).collect::<Vec<_>>()).filter(|all| !all.is_empty()),
         ..NodeStatus::default()
+    }
+}
+
+fn container_image(image: &NamedImage) -> ContainerImage {
+    ContainerImage {
+        names: Some(image.names.iter().take(MAX_NAMES).cloned().collect()),
+        size_bytes: i64::try_from(image.size).ok(),
     }
 }
 

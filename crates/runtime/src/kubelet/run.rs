@@ -72,7 +72,7 @@ pub async fn run<B: Backend, C: Clock>(
     let mut tasks = JoinSet::new();
     let served = server::serve(config.listener, Arc::clone(&backend), Arc::clone(&clock), Arc::clone(&table) as _);
     let pressure = watch::Sender::new(false);
-    tasks.spawn(node::keep(facts.clone(), Arc::clone(&clock), client.clone(), pressure.subscribe()));
+    tasks.spawn(node::keep(Arc::clone(&backend), Arc::clone(&clock), client.clone(), pressure.subscribe()));
 
     let now = {
         let clock = Arc::clone(&clock);

@@ -1,5 +1,6 @@
 //! What changes while a Pod is there: its image, its tokens, its earlier runs; and whether it may be there at all.
 
+use k8s_openapi::api::core::v1::{ContainerImage, Node, NodeCondition, NodeStatus};
 use podlab_runtime::backend::simulated::Program;
 use podlab_runtime::backend::{Backend, VolumeSource};
 use serde_json::json;
@@ -146,12 +147,36 @@ async fn a_node_without_memory_evicts() {
     pressure(&cluster, "False").await;
 }
 
+/// What is stored and pulled is in the node's status, so that the scheduler can prefer it.
+#[tokio::test]
+async fn a_node_names_its_images() {
+    let cluster = Cluster::start().await;
+    let named = |status: &NodeStatus, wanted: &[&str]| {
+        let names = |image: &ContainerImage| image.names.clone().unwrap_or_default();
+        let all: Vec<Vec<String>> = status.images.iter().flatten().map(names).collect();
+        all.len() == wanted.len() && all.iter().zip(wanted).all(|(names, wanted)| names.contains(&(*wanted).to_owned()))
+    };
+    until_node(&cluster, |status| named(status, &[BUSYBOX, KUARD])).await;
+    cluster.node.store("zebra:1", Program::default());
+    until_node(&cluster, |status| {
+        // It looks again with the next renewal of its Lease, whenever it has come so far.
+        cluster.step(10);
+        named(status, &[BUSYBOX, KUARD, "zebra:1"])
+    })
+    .await;
+}
+
 /// Waits until the node says so of its memory.
 async fn pressure(cluster: &Cluster, wanted: &str) {
+    let said = |condition: &NodeCondition| condition.type_ == "MemoryPressure" && condition.status == wanted;
+    until_node(cluster, |status| status.conditions.iter().flatten().any(said)).await;
+}
+
+async fn until_node(cluster: &Cluster, wanted: impl Fn(&NodeStatus) -> bool) {
     loop {
-        let node: k8s_openapi::api::core::v1::Node = cluster.client.get(None, "node1").await.expect("a node");
-        let conditions = node.status.and_then(|status| status.conditions).unwrap_or_default();
-        if conditions.iter().any(|condition| condition.type_ == "MemoryPressure" && condition.status == wanted) {
+        let node = cluster.client.get::<Node>(None, "node1").await;
+        // In the beginning there is none.
+        if node.is_ok_and(|node| node.status.is_some_and(|status| wanted(&status))) {
             return;
         }
         tokio::task::yield_now().await;

@@ -12,7 +12,8 @@ use podlab_linux::supervisor::record::{self, PodRecord};
 use super::conversation::failed;
 use super::{Linux, on_disk, pods, volumes};
 use crate::backend::{
-    BackendError, ContainerConfig, ContainerId, Image, Mount, PodUid, Propagation, Security, StartFailure, container_id,
+    BackendError, ContainerConfig, ContainerId, Image, Mount, NamedImage, PodUid, Propagation, Security, StartFailure,
+    container_id,
 };
 
 impl Linux {
@@ -134,6 +135,12 @@ pub(super) fn describe_image(record: &ImageRecord) -> Image {
         stop_signal: signal_number(&record.config.stop_signal),
         built_in: record.built_in.is_some(),
     }
+}
+
+/// The digest comes first, as a kubelet has it.
+pub(super) fn name_image(record: ImageRecord) -> NamedImage {
+    let ImageRecord { repo_digest, repo_tags, size, .. } = record;
+    NamedImage { names: std::iter::once(repo_digest).chain(repo_tags).collect(), size }
 }
 
 /// The number of a signal written as `SIGQUIT`, `QUIT` or `3`.

@@ -37,9 +37,9 @@ use tokio::sync::mpsc;
 use crate::clock::Shared;
 
 use super::{
-    Backend, BackendError, Collected, ContainerConfig, ContainerId, Event, ExecConfig, Image, ImageError, NetworkCheck,
-    NodeFacts, NodeUsage, PodConfig, PodDisk, PodState, PodUid, ProbeOutcome, Qos, Stream, Streams, Volume,
-    VolumeSource,
+    Backend, BackendError, Collected, ContainerConfig, ContainerId, Event, ExecConfig, Image, ImageError, NamedImage,
+    NetworkCheck, NodeFacts, NodeUsage, PodConfig, PodDisk, PodState, PodUid, ProbeOutcome, Qos, Stream, Streams,
+    Volume, VolumeSource,
 };
 
 /// A node of real Linux. Cheap to clone.
@@ -141,6 +141,12 @@ impl Backend for Linux {
     async fn image(&self, reference: &str) -> Result<Option<Image>, BackendError> {
         let found = self.inner.store.resolve(reference);
         Ok(found.map_err(|error| image_error(reference, &error))?.map(|record| containers::describe_image(&record)))
+    }
+
+    async fn images(&self) -> Result<Vec<NamedImage>, BackendError> {
+        let store = self.inner.store.clone();
+        let records = on_disk(move || store.list()).await.map_err(|error| image_error("", &error))?;
+        Ok(records.into_iter().map(containers::name_image).collect())
     }
 
     async fn pull(&self, reference: &str, credentials: Option<Credentials>) -> Result<Image, BackendError> {

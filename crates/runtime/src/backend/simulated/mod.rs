@@ -16,8 +16,8 @@ use tokio::sync::mpsc;
 
 use super::{
     Backend, BackendError, Collected, ContainerConfig, ContainerId, ContainerState, ContainerUsage, Event, ExecConfig,
-    Exit, Image, ImageError, NetworkCheck, NodeFacts, NodeUsage, PodConfig, PodDisk, PodState, PodUid, PodUsage,
-    ProbeOutcome, StartFailure, Stream, Streams, Volume, container_id,
+    Exit, Image, ImageError, NamedImage, NetworkCheck, NodeFacts, NodeUsage, PodConfig, PodDisk, PodState, PodUid,
+    PodUsage, ProbeOutcome, StartFailure, Stream, Streams, Volume, container_id,
 };
 use crate::clock::Clock;
 
@@ -256,6 +256,14 @@ impl<C: Clock + Clone> Backend for Simulated<C> {
 
     async fn image(&self, reference: &str) -> Result<Option<Image>, BackendError> {
         Ok(self.state().images.get(reference).map(|stored| stored.image.clone()))
+    }
+
+    async fn images(&self) -> Result<Vec<NamedImage>, BackendError> {
+        let named = |(name, stored): (&String, &Stored)| NamedImage {
+            names: vec![stored.image.repo_digest.clone(), name.clone()],
+            size: stored.image.size,
+        };
+        Ok(self.state().images.iter().map(named).collect())
     }
 
     async fn pull(&self, reference: &str, _credentials: Option<Credentials>) -> Result<Image, BackendError> {
