@@ -7,16 +7,16 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use podlab_client::cache::Key;
 use podlab_client::events::reference;
 use podlab_client::{Client, Error, Object, Patch};
 use podlab_runtime::scheduler::Snapshot;
 use podlab_runtime::scheduler::filters::Step;
-use podlab_runtime::scheduler::persistent::{
-    BOUND_BY_CONTROLLER, SELECTED_NODE, annotation, is_bound, is_free, named_volume,
-};
+use podlab_runtime::scheduler::persistent::{SELECTED_NODE, annotation, is_bound, is_free, named_volume};
 use serde_json::json;
+
+use crate::volume_binder::write_claim;
 
 /// How long a Pod's volumes may take (the scheduler's bindTimeoutSeconds).
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -134,16 +134,7 @@ pub(super) async fn write(client: &Client, steps: &[Step], node: &str) -> Result
     for step in steps {
         match step {
             Step::Bind { claim, volume } => {
-                let mut reference = reference(claim.as_ref());
-                reference.field_path = None;
-                let patch = Patch::Merge(json!({
-                    "metadata": {
-                        "resourceVersion": volume.metadata.resource_version,
-                        "annotations": { BOUND_BY_CONTROLLER: "yes" },
-                    },
-                    "spec": { "claimRef": reference },
-                }));
-                client.patch::<PersistentVolume>(None, volume.name(), &patch, None).await?;
+                write_claim(client, volume, claim).await?;
             }
             Step::Provision { claim } => {
                 let patch = Patch::Merge(json!({

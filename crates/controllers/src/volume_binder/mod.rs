@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod};
 use k8s_openapi::api::storage::v1::StorageClass;
 use podlab_client::cache::Key;
 use podlab_client::events::{EventType, Recorder, reference};
-use podlab_client::{Cache, Error, Object, Patch};
+use podlab_client::{Cache, Client, Error, Object, Patch};
 use podlab_runtime::scheduler::persistent::{
     BIND_COMPLETED, BOUND_BY_CONTROLLER, annotation, claim_ref, class_of, named_volume,
 };
@@ -76,6 +76,28 @@ fn is_settled(claim: &PersistentVolumeClaim) -> bool {
     annotation(claim, BIND_COMPLETED).is_some() && matches!(phase, Some("Bound" | "Lost"))
 }
 
+/// Writes on a volume whose it is, if it is still as it was seen; the claim's side comes later.
+///
+/// # Errors
+///
+/// What the server answers: a conflict when somebody was faster.
+pub(crate) async fn write_claim(
+    client: &Client,
+    volume: &PersistentVolume,
+    claim: &PersistentVolumeClaim,
+) -> Result<PersistentVolume, Error> {
+    let mut reference = reference(claim);
+    reference.field_path = None;
+    let patch = Patch::Merge(json!({
+        "metadata": {
+            "resourceVersion": volume.metadata.resource_version,
+            "annotations": { BOUND_BY_CONTROLLER: "yes" },
+        },
+        "spec": { "claimRef": reference },
+    }));
+    client.patch(None, volume.name(), &patch, None).await
+}
+
 struct Binder {
     context: Context,
     recorder: Recorder,
@@ -110,16 +132,7 @@ impl Binder {
         let volume = if claim_ref(volume).and_then(|reference| reference.uid.as_deref()) == Some(claim.uid()) {
             volume.clone()
         } else {
-            let mut reference = reference(claim);
-            reference.field_path = None;
-            let patch = Patch::Merge(json!({
-                "metadata": {
-                    "resourceVersion": volume.metadata.resource_version,
-                    "annotations": { BOUND_BY_CONTROLLER: "yes" },
-                },
-                "spec": { "claimRef": reference },
-            }));
-            let new = client.patch::<PersistentVolume>(None, volume.name(), &patch, None).await?;
+            let new = write_claim(client, volume, claim).await?;
             self.volumes.insert(new.clone());
             new
         };
