@@ -4,6 +4,7 @@ mod files;
 
 use k8s_openapi::api::core::v1::{PersistentVolumeClaimVolumeSource, Pod, Volume};
 use podlab_api::quantity::Quantity;
+use serde::Serialize;
 
 use crate::backend::{self, VolumeSource};
 use crate::kubelet::fields::Around;
@@ -92,7 +93,7 @@ fn source(pod: &Pod, volume: &Volume, sources: &Sources, around: &Around) -> Res
             Ok(VolumeSource::Files { files: files?, memory })
         }
         None if is_empty(volume) => Ok(VolumeSource::EmptyDir { memory: false, size_limit: None }),
-        None => Err(unsupported(kind(volume))),
+        None => Err(unsupported(&kind(volume, &["name"]))),
     }
 }
 
@@ -123,7 +124,7 @@ fn of_claim(source: &PersistentVolumeClaimVolumeSource, sources: &Sources) -> Re
     if let Some(local) = &spec.local {
         return Ok(VolumeSource::HostPath { path: local.path.clone(), kind: "Directory".to_owned(), read_only });
     }
-    Err(unsupported(&format!("behind persistentvolumeclaim \"{name}\"")))
+    Err(unsupported(&kind(spec, &OF_EVERY_VOLUME)))
 }
 
 fn unsupported(kind: &str) -> String {
@@ -133,24 +134,28 @@ fn unsupported(kind: &str) -> String {
     )
 }
 
-/// The field of the volume that says what it is, for the text of the refusal.
-fn kind(volume: &Volume) -> &'static str {
-    let kinds: [(&'static str, bool); 12] = [
-        ("gitRepo (removed upstream: it ran the repository's hooks on the node)", volume.git_repo.is_some()),
-        ("iscsi", volume.iscsi.is_some()),
-        ("csi", volume.csi.is_some()),
-        ("fc", volume.fc.is_some()),
-        ("cephfs", volume.cephfs.is_some()),
-        ("rbd", volume.rbd.is_some()),
-        ("glusterfs", volume.glusterfs.is_some()),
-        ("awsElasticBlockStore", volume.aws_elastic_block_store.is_some()),
-        ("gcePersistentDisk", volume.gce_persistent_disk.is_some()),
-        ("azureDisk", volume.azure_disk.is_some()),
-        ("azureFile", volume.azure_file.is_some()),
-        ("ephemeral", volume.ephemeral.is_some()),
-    ];
-    kinds.into_iter().find_map(|(name, present)| present.then_some(name)).unwrap_or("unknown")
+/// The field that says what a volume is, for the text of the refusal: the one that is none of `others`.
+fn kind(volume: &impl Serialize, others: &[&str]) -> String {
+    let fields = serde_json::to_value(volume).unwrap_or_default();
+    let source = fields.as_object().and_then(|fields| fields.keys().find(|field| !others.contains(&field.as_str())));
+    match source.map(String::as_str) {
+        Some("gitRepo") => "gitRepo (removed upstream: it ran the repository's hooks on the node)".to_owned(),
+        source => source.unwrap_or("unknown").to_owned(),
+    }
 }
+
+/// The fields of a PersistentVolumeSpec that are not where the data lies.
+const OF_EVERY_VOLUME: [&str; 9] = [
+    "accessModes",
+    "capacity",
+    "claimRef",
+    "mountOptions",
+    "nodeAffinity",
+    "persistentVolumeReclaimPolicy",
+    "storageClassName",
+    "volumeAttributesClassName",
+    "volumeMode",
+];
 
 #[cfg(test)]
 mod tests {
@@ -163,6 +168,7 @@ mod tests {
         for (kind, source) in [
             ("gitRepo", json!({"gitRepo": {"repository": "https://example.com/x"}})),
             ("csi", json!({"csi": {"driver": "x"}})),
+            ("cinder", json!({"cinder": {"volumeID": "x"}})),
         ] {
             let mut volume = json!({"name": "v"});
             volume.as_object_mut().unwrap().extend(source.as_object().cloned().unwrap());
@@ -170,5 +176,30 @@ mod tests {
             let refused = resolve(&Pod::default(), &volume, &Sources::default(), &Around::default()).unwrap_err();
             assert!(refused.starts_with(&format!("volumes of the kind {kind}")), "{refused}");
         }
+    }
+
+    #[test]
+    fn a_claims_volume_is_refused_by_its_kind() {
+        let sources = Sources {
+            claims: [(
+                "data".to_owned(),
+                Some((
+                    serde_json::from_value(json!({"status": {"phase": "Bound"}})).unwrap(),
+                    serde_json::from_value(json!({"spec": {
+                        "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "storageClassName": "",
+                        "volumeMode": "Filesystem", "persistentVolumeReclaimPolicy": "Retain",
+                        "claimRef": {"name": "data"}, "nodeAffinity": {}, "mountOptions": ["ro"],
+                        "iscsi": {"targetPortal": "10.0.0.1", "iqn": "iqn.2001-04.com.example:x", "lun": 0},
+                    }}))
+                    .unwrap(),
+                )),
+            )]
+            .into(),
+            ..Sources::default()
+        };
+        let volume: Volume =
+            serde_json::from_value(json!({"name": "v", "persistentVolumeClaim": {"claimName": "data"}})).unwrap();
+        let refused = resolve(&Pod::default(), &volume, &sources, &Around::default()).unwrap_err();
+        assert!(refused.starts_with("volumes of the kind iscsi are not supported here"), "{refused}");
     }
 }
