@@ -2,9 +2,14 @@
 
 mod support;
 
+use std::io::Read;
+
+use http_body_util::BodyExt;
+use podlab_apiserver::{Body, Identity};
 use serde_json::{Value, json};
 use support::Cluster;
 use support::raw::Raw;
+use tower::ServiceExt;
 
 const PODS: &str = "/api/v1/namespaces/default/pods";
 
@@ -160,6 +165,35 @@ async fn views_are_what_was_asked_for() {
         let list = cluster.get(&format!("{PODS}?{selector}")).await;
         assert_eq!(list["items"].as_array().unwrap().len(), count, "{selector}");
     }
+}
+
+/// From 128 KiB on, for who accepts it: below, packing costs more than it saves.
+#[tokio::test]
+async fn large_answers_are_packed_for_who_accepts_it() {
+    let cluster = Cluster::start().await;
+    for number in 0..2 {
+        let text = "x".repeat(100 << 10);
+        let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": format!("map-{number}")},
+            "data": {"text": text}});
+        cluster.post("/api/v1/namespaces/default/configmaps", &map).await;
+    }
+    let all = "/api/v1/namespaces/default/configmaps";
+    let get = async |path: &str, accept: &str| {
+        let request = http::Request::builder().uri(path).header("accept-encoding", accept);
+        let service = cluster.server.service(Identity::admin());
+        let response = service.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        let packed = response.headers().get("content-encoding").is_some_and(|coding| coding == "gzip");
+        (packed, response.into_body().collect().await.unwrap().to_bytes())
+    };
+    let (packed, plain) = get(all, "identity").await;
+    assert!(!packed && plain.len() > 200 << 10);
+    let (packed, bytes) = get(all, "deflate, gzip").await;
+    assert!(packed && bytes.len() < 10 << 10, "{packed}, {} bytes", bytes.len());
+    let mut text = Vec::new();
+    flate2::read::GzDecoder::new(&bytes[..]).read_to_end(&mut text).unwrap();
+    assert!(text == plain);
+    let (packed, _) = get(&format!("{all}/map-0"), "gzip").await;
+    assert!(!packed, "100 KiB are not worth it");
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@ mod images;
 mod lab;
 mod library;
 mod life;
+mod local_proxy;
 mod nfs;
 mod nodes;
 mod persistent;
