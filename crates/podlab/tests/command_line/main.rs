@@ -22,6 +22,7 @@ mod nfs;
 mod nodes;
 mod persistent;
 mod plug;
+mod probes;
 mod pulls;
 mod real_cluster;
 mod rootless;
