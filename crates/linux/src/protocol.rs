@@ -16,7 +16,11 @@ pub struct PodSpec {
     pub uid: String,
     pub namespace: String,
     pub name: String,
+    /// What the kernel says.
     pub hostname: String,
+    /// What `/etc/hosts` calls it: with its domain, when it has one, and without.
+    #[serde(default)]
+    pub host_names: Vec<String>,
     /// The node's network instead of an own one.
     pub host_network: bool,
     /// One pid namespace for all containers.

@@ -98,7 +98,7 @@ fn hosts(spec: &PodSpec, address: Option<Ipv4Addr>) -> String {
              fe00::1\tip6-allnodes\n\
              fe00::2\tip6-allrouters\n\
              {address}\t{}\n",
-            spec.hostname
+            spec.host_names.join("\t")
         ),
         None => {
             let nodes = fs::read_to_string("/etc/hosts").unwrap_or_default();

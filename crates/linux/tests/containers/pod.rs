@@ -140,6 +140,7 @@ pub(crate) fn pod_spec(uid: &str) -> PodSpec {
         namespace: "default".to_owned(),
         name: "pod-name".to_owned(),
         hostname: "pod-name".to_owned(),
+        host_names: vec!["pod-name".to_owned()],
         host_network: false,
         share_processes: false,
         sysctls: BTreeMap::new(),

@@ -47,6 +47,8 @@ fn pods_find_services_and_each_other_by_name() {
         rig.cluster.kubectl(&kubectl, resolv_conf).success().stdout,
         "search default.svc.cluster.local svc.cluster.local cluster.local\nnameserver 10.96.0.10\noptions ndots:5\n"
     );
+    let hosts = rig.cluster.kubectl(&kubectl, ["exec", "db-0", "--", "cat", "/etc/hosts"]).success().stdout;
+    assert!(hosts.ends_with(&format!("{first}\tdb-0.db.default.svc.cluster.local\tdb-0\n")), "{hosts}");
     assert_eq!(ask("kubernetes"), "kubernetes\tIN\tA\t10.96.0.1");
     assert_eq!(ask("kube-dns.kube-system"), "kube-dns.kube-system\tIN\tA\t10.96.0.10");
     assert_eq!(ask("db-1.db"), format!("db-1.db\tIN\tA\t{second}"));

@@ -44,7 +44,11 @@ pub struct PodConfig {
     pub uid: PodUid,
     pub namespace: String,
     pub name: String,
+    /// What the kernel says: short, or with its domain (`setHostnameAsFQDN`).
     pub hostname: String,
+    /// What `/etc/hosts` calls it: with its domain, when it has one, and without.
+    #[serde(default)]
+    pub host_names: Vec<String>,
     /// The node's network instead of an own one.
     pub host_network: bool,
     /// One pid namespace for all containers, whose first process is the supervisor's.

@@ -38,14 +38,22 @@ pub fn pod(pod: &Pod, names: &Names) -> PodConfig {
     let sysctls: BTreeMap<_, _> =
         security.sysctls.into_iter().flatten().map(|sysctl| (sysctl.name, sysctl.value)).collect();
     let aliases = spec.host_aliases.into_iter().flatten();
+    let namespace = metadata.namespace.clone().unwrap_or_default();
     // A host name holds at most 63 bytes.
     let mut hostname = spec.hostname.filter(|hostname| !hostname.is_empty()).unwrap_or_else(|| name.clone());
     hostname.truncate(63);
+    let hostname = hostname.trim_end_matches(['-', '.']).to_owned();
+    // With its domain first, as the kubelet writes it (pkg/kubelet/kubelet_pods.go, managedHostsFileContent).
+    let subdomain = spec.subdomain.filter(|subdomain| !subdomain.is_empty());
+    let full = subdomain.map(|subdomain| format!("{hostname}.{subdomain}.{namespace}.svc.{}", names.domain));
+    let host_names: Vec<_> = full.into_iter().chain([hostname]).collect();
+    let of_kernel = if spec.set_hostname_as_fqdn == Some(true) { host_names.first() } else { host_names.last() };
     PodConfig {
         uid: metadata.uid.clone().unwrap_or_default(),
-        namespace: metadata.namespace.clone().unwrap_or_default(),
+        namespace,
         name,
-        hostname: hostname.trim_end_matches(['-', '.']).to_owned(),
+        hostname: of_kernel.cloned().unwrap_or_default(),
+        host_names,
         host_network: spec.host_network.unwrap_or(false),
         share_process_namespace: spec.share_process_namespace.unwrap_or(false),
         sysctls,
@@ -256,14 +264,41 @@ mod tests {
     use serde_json::{Value, json};
 
     fn asked(spec: Value) -> String {
+        config(spec).resolv_conf
+    }
+
+    fn config(spec: Value) -> PodConfig {
         let names = Names {
             dns: "10.96.0.10".to_owned(),
             domain: "cluster.local".to_owned(),
             node_resolv_conf: "# made by hand\nnameserver 192.0.2.1\nsearch home.example\noptions timeout:1\n"
                 .to_owned(),
         };
-        let pod = json!({"metadata": {"name": "p", "namespace": "shop"}, "spec": spec});
-        resolv_conf(&serde_json::from_value(pod).unwrap(), &names)
+        let asked = json!({"metadata": {"name": "p", "namespace": "shop"}, "spec": spec});
+        pod(&serde_json::from_value(asked).unwrap(), &names)
+    }
+
+    #[test]
+    fn a_pod_of_a_subdomain_knows_its_full_name() {
+        let long = "x".repeat(62) + "-y";
+        let cut = "x".repeat(62);
+        for (asked, hostname, in_hosts) in [
+            (json!({}), "p", "p"),
+            (json!({"hostname": "db-0"}), "db-0", "db-0"),
+            (json!({"hostname": "db-0", "subdomain": "db"}), "db-0", "db-0.db.shop.svc.cluster.local db-0"),
+            (
+                json!({"subdomain": "db", "setHostnameAsFQDN": true}),
+                "p.db.shop.svc.cluster.local",
+                "p.db.shop.svc.cluster.local p",
+            ),
+            (json!({"setHostnameAsFQDN": true}), "p", "p"),
+            (json!({"hostname": long}), cut.as_str(), cut.as_str()),
+        ] {
+            let mut spec = json!({"containers": []});
+            spec.as_object_mut().unwrap().extend(asked.as_object().cloned().unwrap());
+            let config = config(spec);
+            assert_eq!((config.hostname.as_str(), config.host_names.join(" ").as_str()), (hostname, in_hosts));
+        }
     }
 
     #[test]

@@ -123,6 +123,7 @@ fn specify(pod: &PodConfig) -> PodSpec {
         namespace: pod.namespace.clone(),
         name: pod.name.clone(),
         hostname: pod.hostname.clone(),
+        host_names: pod.host_names.clone(),
         host_network: pod.host_network,
         share_processes: pod.share_process_namespace,
         sysctls: pod.sysctls.clone(),
