@@ -90,15 +90,25 @@ pub fn main(config: MounterConfig) -> ExitCode {
 /// Whether a node can mount a file server: with the kernel's client, or with a bridge. Asking also loads their modules, where
 /// this process may do that.
 pub fn possible() -> Result<&'static str, String> {
-    // Without the machine's own root the kernel gives its client to nobody.
-    let client = match rustix::mount::fsopen("nfs", FsOpenFlags::FSOPEN_CLOEXEC) {
-        Ok(_) => return Ok("the kernel has a client"),
-        Err(errno) => words(errno),
+    // The kernel opens its client to who is root in a user namespace, and then mounts nothing with it.
+    let client = if in_first_user_namespace() {
+        match rustix::mount::fsopen("nfs", FsOpenFlags::FSOPEN_CLOEXEC) {
+            Ok(_) => return Ok("the kernel has a client"),
+            Err(errno) => words(errno),
+        }
+    } else {
+        words(Errno::PERM)
     };
     match std::fs::OpenOptions::new().read(true).write(true).open(FUSE) {
         Ok(_) => Ok("by way of /dev/fuse"),
         Err(error) => Err(format!("fsopen nfs: {client}; {FUSE}: {error}")),
     }
+}
+
+/// Whether this is the user namespace that the machine began with: there, every id is itself (user_namespaces(7)).
+fn in_first_user_namespace() -> bool {
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    map.split_whitespace().eq(["0", "0", "4294967295"])
 }
 
 fn mount(server: &str, path: &str, target: &str, read_only: bool) -> Result<(), String> {
