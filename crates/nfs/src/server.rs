@@ -6,6 +6,8 @@ use std::net::{IpAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use rustix::io::Errno;
+
 use crate::record;
 use crate::service::Service;
 
@@ -65,7 +67,7 @@ pub fn serve(listener: &TcpListener, service: &Arc<Service>) -> io::Result<()> {
             Ok(accepted) => accepted,
             // The client changed its mind, or there is no room for a descriptor right now.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
-            Err(error) if matches!(error.raw_os_error(), Some(23 | 24)) => {
+            Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::NFILE | Errno::MFILE)) => {
                 #[expect(clippy::disallowed_methods, reason = "nobody tells when there is room again")]
                 std::thread::sleep(Duration::from_millis(50));
                 continue;
